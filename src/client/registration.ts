@@ -1,0 +1,134 @@
+import type { Clock } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
+import type { Random } from "../lib/random.js";
+import type { Identity } from "./identity.js";
+
+/** What a service registers as: the fields of `pulse.v1.ServiceSpec`, see there for bounds. */
+export interface ServiceDescription {
+  readonly name: string;
+  readonly type: string;
+  readonly kind?: string;
+  readonly apiUrl?: string;
+  readonly healthUrl?: string;
+  readonly version?: string;
+  readonly capabilities?: readonly string[];
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly protocol?: "torrent" | "usenet";
+}
+
+/** Credentials to hand over. An absent field keeps what Pulse has; an empty one clears it. */
+export interface ServiceCredentials {
+  readonly username?: string;
+  readonly apiKey?: string;
+  /** `verified` only if the service has just accepted them. */
+  readonly state?: "unverified" | "verified" | "rejected";
+}
+
+/** How busy a download client is; what is absent is unknown. */
+export interface ServiceLoad {
+  readonly freeBytes?: number;
+  readonly active?: number;
+  readonly queued?: number;
+  readonly downloadBytesPerSecond?: number;
+  readonly uploadBytesPerSecond?: number;
+}
+
+/** How the service is, sent with each heartbeat. */
+export interface ServiceHealth {
+  readonly status: "online" | "degraded";
+  /** For people; at most 256 characters. */
+  readonly reason?: string;
+}
+
+export interface RegistrationOptions {
+  /** Where Pulse is: `http://host:port`, or `host:port`. */
+  readonly pulse: string;
+  /** Bearer token of scope `register`. A function is asked before each attempt, so a mended token is found. */
+  readonly token: string | (() => string | Promise<string>);
+  readonly service: ServiceDescription;
+  readonly credentials?: ServiceCredentials;
+  /** Status to register with; ONLINE if left out. */
+  readonly health?: ServiceHealth;
+  /** Directory in which instance id and secret are made once and kept (0600), or the identity itself. */
+  readonly identity: { readonly directory: string } | Identity;
+  /** TTL to ask for, 5,000 to 300,000 ms; left out, Pulse grants its default. */
+  readonly ttlMs?: number;
+  /** How long the first registration is tried before going on standalone; 120,000 ms. */
+  readonly standaloneAfterMs?: number;
+  /** Ends the registration like `close()`. */
+  readonly signal?: AbortSignal;
+  /** Gets every event as a line. Left out, the client writes no log. */
+  readonly log?: Log;
+  /** For tests. */
+  readonly clock?: Clock;
+  /** For tests. */
+  readonly random?: Random;
+}
+
+/** Where a registration stands; see docs/protocol.md for the table of transitions. */
+export type RegistrationState =
+  | "connecting"
+  | "registered"
+  | "reconnecting"
+  | "standalone"
+  | "rejected"
+  | "superseded"
+  | "closed";
+
+/** What was granted by the newest Register. */
+export interface Grant {
+  readonly serviceId: string;
+  readonly instanceId: string;
+  readonly leaseId: string;
+  readonly ttlMs: number;
+  readonly generation: bigint;
+  readonly epoch: string;
+  readonly revision: bigint;
+  /** Name of the download-client entry, if there is one. */
+  readonly entryName: string | undefined;
+}
+
+export type RegistrationEvent =
+  /** Registered for the first time, or after `standalone` or `rejected`. */
+  | { readonly type: "registered"; readonly grant: Grant }
+  /** Heartbeats are answered again after a loss; `registeredAnew` if Pulse had forgotten the lease. */
+  | { readonly type: "reconnected"; readonly grant: Grant; readonly registeredAnew: boolean }
+  /** The stream to Pulse is lost; it will be tried again in `retryInMs`. */
+  | { readonly type: "disconnected"; readonly error: Error; readonly retryInMs: number }
+  /** A Register failed; it will be tried again in `retryInMs`. Attempts count from 1. */
+  | {
+      readonly type: "attempt-failed";
+      readonly attempt: number;
+      readonly error: Error;
+      readonly retryInMs: number;
+    }
+  /** The budget is used up: the program goes on alone, the client goes on trying. */
+  | { readonly type: "standalone"; readonly afterMs: number; readonly error: Error }
+  /** Pulse refuses the token or the identity; it will be asked again slowly. Said once for each reason. */
+  | { readonly type: "rejected"; readonly error: Error; readonly retryInMs: number }
+  /** Another process registered with this identity; this one has stopped. */
+  | { readonly type: "superseded" }
+  /** A request of this program is invalid; it will not be tried again. */
+  | { readonly type: "failed"; readonly error: Error }
+  | { readonly type: "closed" };
+
+/** A running registration. */
+export interface Registration {
+  readonly state: RegistrationState;
+  /** Undefined until the first success. */
+  readonly grant: Grant | undefined;
+  /** Calls `listener` for every event from now on; returns what ends that. A listener that throws is ignored. */
+  subscribe(listener: (event: RegistrationEvent) => void): () => void;
+  /** Registers anew with what has changed, as soon as Pulse can be reached; the newest call wins. */
+  update(change: {
+    readonly service?: ServiceDescription;
+    readonly credentials?: ServiceCredentials;
+  }): void;
+  /** Sent with the next heartbeat; a change of status is sent at once. */
+  report(report: { readonly health?: ServiceHealth; readonly load?: ServiceLoad }): void;
+  /**
+   * Says goodbye, waiting at most 2 s for Pulse, and leaves no timer and no
+   * stream behind. With `deregister` the registration is removed too. Never rejects.
+   */
+  close(options?: { readonly deregister?: boolean }): Promise<void>;
+}

@@ -1,0 +1,51 @@
+/** One bad field of a request: its path in the message, and what to do about it. */
+export interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/**
+ * Everything that Pulse refuses, and why. `status.ts` maps each kind to a gRPC
+ * status; an error that is not a DomainError is a bug and leaves as INTERNAL.
+ */
+export type Refusal =
+  | { readonly kind: "invalid"; readonly violations: readonly FieldViolation[] }
+  | { readonly kind: "unauthenticated"; readonly reason: "TOKEN_MISSING" | "TOKEN_INVALID" }
+  | {
+      readonly kind: "denied";
+      readonly reason: "SCOPE_MISSING" | "IDENTITY_PINNED" | "SECRET_MISMATCH";
+    }
+  | { readonly kind: "not-found"; readonly resource: string; readonly id: string }
+  | { readonly kind: "precondition"; readonly reason: "TOKEN_IN_USE" }
+  | { readonly kind: "draining"; readonly retryAfterMs: number }
+  | { readonly kind: "store-unavailable"; readonly retryAfterMs: number }
+  | { readonly kind: "quota"; readonly reason: string; readonly retryAfterMs: number };
+
+/** A refusal as an error. Its message is meant for the caller and holds no secret. */
+export class DomainError extends Error {
+  override readonly name = "DomainError";
+  constructor(
+    message: string,
+    readonly refusal: Refusal,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export function invalid(violations: readonly FieldViolation[]): DomainError {
+  const message = violations.map((v) => `${v.field}: ${v.description}`).join("; ");
+  return new DomainError(message, { kind: "invalid", violations });
+}
+
+export function invalidField(field: string, description: string): DomainError {
+  return invalid([{ field, description }]);
+}
+
+export function notFound(resource: string, id: string): DomainError {
+  return new DomainError(`there is no ${resource} with id ${JSON.stringify(id)}`, {
+    kind: "not-found",
+    resource,
+    id,
+  });
+}

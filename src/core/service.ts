@@ -1,0 +1,59 @@
+import type { Endpoint } from "./endpoint.js";
+import type { DownloadProtocol } from "./kinds.js";
+
+/** What a service says of itself, checked. All of it is service-owned. */
+export interface ServiceSpec {
+  readonly name: string;
+  readonly type: string;
+  /** Empty if the service did not say. */
+  readonly kind: string;
+  /** As registered; empty if there is none. */
+  readonly apiUrl: string;
+  /** `apiUrl` taken apart. */
+  readonly endpoint: Endpoint | undefined;
+  readonly healthUrl: string;
+  readonly version: string;
+  readonly capabilities: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Set for every download client. */
+  readonly protocol: DownloadProtocol | undefined;
+}
+
+export type ServiceStatus = "online" | "degraded" | "offline";
+
+export type CredentialState = "unverified" | "verified" | "rejected";
+
+/**
+ * One instance as it is stored: registration, identity and lease in one row, so
+ * that a restart of Pulse forgets no lease. Immutable; a change makes a new one.
+ */
+export interface ServiceRecord {
+  readonly id: string;
+  readonly instanceId: string;
+  /** SHA-256 of the pinned instance secret, base64url; undefined for an identity by (type, name). */
+  readonly secretHash: string | undefined;
+  readonly spec: ServiceSpec;
+  /** Empty if there is none. */
+  readonly username: string;
+  /** API key or password in clear; empty if there is none. Encrypted by the store. */
+  readonly apiKey: string;
+  readonly credentialState: CredentialState;
+  readonly status: ServiceStatus;
+  readonly statusReason: string;
+  /** Grows with every Register of this instance, across removals too. */
+  readonly generation: bigint;
+  readonly leaseId: string;
+  /** True while the lease can be renewed; false after expiry, goodbye or removal. */
+  readonly leaseActive: boolean;
+  readonly ttlMs: number;
+  /** When the lease runs out, in registry time, as last written. */
+  readonly leaseExpiresAt: number;
+  /** Wall-clock ms of the last sign of life, as last written. */
+  readonly lastSeenAt: number;
+  /** Wall-clock ms. */
+  readonly createdAt: number;
+  /** Revision of its newest change. */
+  readonly revision: bigint;
+  /** Deregistered or forgotten: the row keeps only the identity, its secret and its generation alive. */
+  readonly removed: boolean;
+}

@@ -1,0 +1,60 @@
+import { randomBytes } from "node:crypto";
+import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** Makes a directory (and its parents) that only its owner may enter. */
+export async function makePrivateDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+/** Writes a file of mode 0600, whole or not at all, and durably. */
+export async function writePrivateFile(path: string, text: string): Promise<void> {
+  const temporary = await writeTemporary(path, text);
+  await rename(temporary, path);
+}
+
+/**
+ * The text of a private file; on first use it is made from `create`. Two
+ * processes that start together agree on one content.
+ */
+export async function readOrCreatePrivateFile(
+  path: string,
+  create: () => string,
+): Promise<{ text: string; created: boolean }> {
+  const existing = await readIfPresent(path);
+  if (existing !== undefined) return { text: existing, created: false };
+  await makePrivateDirectory(dirname(path));
+  const text = create();
+  const temporary = await writeTemporary(path, text);
+  try {
+    await link(temporary, path); // unlike rename, fails if the other process was first
+    return { text, created: true };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return { text: await readFile(path, "utf8"), created: false };
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** The file's text, or undefined if there is no such file. */
+export async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function writeTemporary(path: string, text: string): Promise<string> {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  const file = await open(temporary, "wx", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return temporary;
+}

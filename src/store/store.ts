@@ -1,0 +1,72 @@
+import type { Commit } from "../core/change.js";
+import type { EntryRecord } from "../core/entry.js";
+import type { ServiceRecord } from "../core/service.js";
+import type { TokenRecord } from "../core/token.js";
+
+/** Everything a registry starts from. */
+export interface StoredRegistry {
+  /** Random id made with the store. */
+  readonly epoch: string;
+  /** Revision and stamp of the newest commit; 0 and empty in a new store. */
+  readonly revision: bigint;
+  readonly stamp: string;
+  /** Registry time as last written, in ms. */
+  readonly registryTimeMs: number;
+  /** Registry time at which the run before this one began; leases renewed since then were alive in it. */
+  readonly runStartedAtMs: number;
+  readonly services: readonly ServiceRecord[];
+  readonly entries: readonly EntryRecord[];
+  readonly tokens: readonly TokenRecord[];
+}
+
+/** Signs of life of one instance, as they are flushed in batches. */
+export interface Presence {
+  readonly serviceId: string;
+  /** Wall-clock ms. */
+  readonly lastSeenAt: number;
+  /** Registry time. */
+  readonly leaseExpiresAt: number;
+}
+
+/**
+ * The port between the registry and its database. One registry owns a store at
+ * a time; every method throws StoreUnavailableError when the database cannot be
+ * used just now, and then nothing was written.
+ */
+export interface Store {
+  load(): Promise<StoredRegistry>;
+
+  /**
+   * Writes the commits in one durable transaction. `previous` is the revision
+   * that the first of them follows: if the store stands at another, it throws
+   * StoreDivergedError, since someone else wrote to it.
+   */
+  commit(commits: readonly Commit[], previous: bigint): Promise<void>;
+
+  /** Writes signs of life, registry time and, at a start, when this run began. No revision, no change. */
+  flush(flush: PresenceFlush): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+export interface PresenceFlush {
+  readonly registryTimeMs: number;
+  /** Only at the start of a run. */
+  readonly runStartedAtMs?: number;
+  readonly presences: readonly Presence[];
+}
+
+/** The database cannot be used just now: full, read-only, locked, or failing. */
+export class StoreUnavailableError extends Error {
+  override readonly name = "StoreUnavailableError";
+}
+
+/** Someone else wrote to a store that this process believed to be its own. */
+export class StoreDivergedError extends Error {
+  override readonly name = "StoreDivergedError";
+}
+
+/** The store cannot be opened, and trying again will not help: the message says what to do. */
+export class StoreOpenError extends Error {
+  override readonly name = "StoreOpenError";
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    reporters: process.env.CI
+      ? ["default", ["json", { outputFile: "dist/test-results.json" }]]
+      : ["default"],
+  },
+});
