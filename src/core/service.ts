@@ -46,6 +46,8 @@ export interface ServiceRecord {
   /** True while the lease can be renewed; false after expiry, goodbye or removal. */
   readonly leaseActive: boolean;
   readonly ttlMs: number;
+  /** The lease was lengthened at a start of Pulse and not renewed since: no restart lengthens it again. */
+  readonly leaseCredited: boolean;
   /** When the lease runs out, in registry time, as last written. */
   readonly leaseExpiresAt: number;
   /** Wall-clock ms of the last sign of life, as last written. */

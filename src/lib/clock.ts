@@ -36,17 +36,26 @@ export const systemClock: Clock = {
  * Resolves after `delayMs`, or rejects with the signal's reason when it aborts.
  * Leaves neither a timer nor a listener behind.
  */
-export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+export function sleep(
+  clock: Clock,
+  delayMs: number,
+  signal?: AbortSignal,
+  options?: { readonly holdsProcess?: boolean },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const onAbort = () => {
       timer.cancel();
       reject(signal?.reason);
     };
-    const timer = clock.setTimer(delayMs, () => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    });
+    const timer = clock.setTimer(
+      delayMs,
+      () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      },
+      options,
+    );
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }

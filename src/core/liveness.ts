@@ -1,0 +1,52 @@
+/**
+ * Guards against taking our own fault for the death of many. When more than half
+ * of six or more instances would lapse within one TTL, the likelier cause is this
+ * host or its network: their expiry is held for one more TTL, and then goes on.
+ * (Eureka's self-preservation holds for ever; the bound is what it lacks.)
+ */
+export type GuardState =
+  | { readonly name: "watching" }
+  /** Nothing lapses until `untilMs` (registry time). */
+  | { readonly name: "holding"; readonly untilMs: number }
+  /** The hold is over: lapses are carried out and not held again until `untilMs`. */
+  | { readonly name: "proceeding"; readonly untilMs: number };
+
+const MIN_POPULATION = 6;
+
+export class LapseGuard {
+  #state: GuardState = { name: "watching" };
+  /** Registry times of lapses carried out within the last window. */
+  #lapsedAt: number[] = [];
+
+  /** @param windowMs the TTL in which lapses are counted, and for which they are held. */
+  constructor(private readonly windowMs: number) {}
+
+  get state(): GuardState {
+    return this.#state;
+  }
+
+  /**
+   * Whether instances that are due may lapse now.
+   * @param due how many would lapse now
+   * @param alive how many are not OFFLINE, the due ones included
+   */
+  allows(nowMs: number, due: number, alive: number): boolean {
+    this.#lapsedAt = this.#lapsedAt.filter((at) => at > nowMs - this.windowMs);
+    this.#state = this.#next(nowMs, due, alive);
+    if (this.#state.name === "holding") return false;
+    for (let i = 0; i < due; i++) this.#lapsedAt.push(nowMs);
+    return true;
+  }
+
+  #next(nowMs: number, due: number, alive: number): GuardState {
+    const state = this.#state;
+    if (state.name === "holding")
+      return nowMs < state.untilMs ? state : { name: "proceeding", untilMs: nowMs + this.windowMs };
+    if (state.name === "proceeding" && nowMs < state.untilMs) return state;
+    const lapsing = this.#lapsedAt.length + due;
+    const population = this.#lapsedAt.length + alive;
+    if (due > 0 && population >= MIN_POPULATION && lapsing > population / 2)
+      return { name: "holding", untilMs: nowMs + this.windowMs };
+    return { name: "watching" };
+  }
+}

@@ -1,0 +1,195 @@
+import { type Command, commitService, type DecisionContext } from "./decision.js";
+import {
+  DOWNLOAD_CLIENT_TYPE,
+  type EntryRecord,
+  freeEntryName,
+  newOperatorFields,
+} from "./entry.js";
+import { DomainError } from "./errors.js";
+import { leaseIdOf } from "./lease.js";
+import type { CredentialState, ServiceRecord, ServiceSpec } from "./service.js";
+
+/** A Register that has passed the checks of its form. */
+export interface RegisterRequest {
+  readonly spec: ServiceSpec;
+  /** Empty: the identity is (type, name). */
+  readonly instanceId: string;
+  /** Hash of the secret that was sent; undefined if none was. */
+  readonly secretHash: string | undefined;
+  /** Undefined: keep what is stored; empty: clear it. */
+  readonly username: string | undefined;
+  readonly apiKey: string | undefined;
+  readonly credentialState: CredentialState | undefined;
+  readonly status: "online" | "degraded";
+  readonly statusReason: string;
+  readonly ttlMs: number;
+}
+
+export interface RegisterOutcome {
+  readonly service: ServiceRecord;
+  /** Set only if Pulse made the secret. */
+  readonly newSecret: string | undefined;
+}
+
+/**
+ * Makes or replaces a registration.
+ * @param hash of a secret; injected since core does no cryptography
+ * @throws DomainError: the identity belongs to someone else, or the registry is full.
+ */
+export function register(
+  request: RegisterRequest,
+  hash: (secret: string) => string,
+  maxServices: number,
+): Command<RegisterOutcome> {
+  return (context) => {
+    const before = findIdentity(request, context);
+    if ((!before || before.removed) && context.catalog.serviceCount >= maxServices)
+      throw new DomainError(`this registry holds at most ${maxServices} services`, {
+        kind: "quota",
+        reason: "TOO_MANY_SERVICES",
+        retryAfterMs: 60_000,
+      });
+    const pinsNow = request.instanceId !== "" && before?.secretHash === undefined;
+    const newSecret = pinsNow && request.secretHash === undefined ? context.newSecret() : undefined;
+    const secretHash =
+      newSecret === undefined ? (request.secretHash ?? before?.secretHash) : hash(newSecret);
+    const id = before?.id ?? context.newId();
+    const generation = (before?.generation ?? 0n) + 1n;
+    const service: ServiceRecord = {
+      id,
+      instanceId: before?.instanceId ?? (request.instanceId || context.newId()),
+      secretHash,
+      spec: request.spec,
+      ...credentials(request, before),
+      status: request.status,
+      statusReason: request.statusReason || keptReason(request, before),
+      generation,
+      leaseId: leaseIdOf(id, generation, context.newSecret()),
+      leaseActive: true,
+      leaseCredited: false,
+      ttlMs: request.ttlMs,
+      leaseExpiresAt: context.registryNow + request.ttlMs,
+      lastSeenAt: context.at,
+      createdAt: before?.createdAt ?? context.at,
+      revision: context.revision,
+      removed: false,
+    };
+    const reason = before && !before.removed ? "re-registered" : "registered";
+    return {
+      commit: commitService(context, before, service, reason, firstEntry(service, context)),
+      outcome: { service, newSecret },
+    };
+  };
+}
+
+/** The record of the identity that the request claims, if it may claim it. */
+function findIdentity(
+  request: RegisterRequest,
+  { catalog }: DecisionContext,
+): ServiceRecord | undefined {
+  const { type, name } = request.spec;
+  if (request.instanceId === "") {
+    if (catalog.isPinnedPair(type, name))
+      throw new DomainError(
+        `the name ${JSON.stringify(name)} of type ${type} belongs to an instance with a secret; send its instance_id and instance_secret, or choose another name`,
+        { kind: "denied", reason: "IDENTITY_PINNED" },
+      );
+    return catalog.anonymousService(type, name);
+  }
+  const before = catalog.serviceByInstance(request.instanceId);
+  if (before?.secretHash !== undefined && before.secretHash !== request.secretHash)
+    throw new DomainError(
+      "instance_secret does not fit this instance_id: send the secret of its first Register, or choose another instance_id",
+      { kind: "denied", reason: "SECRET_MISMATCH" },
+    );
+  return before;
+}
+
+/** The reason of a Register that gives none: a status that stays keeps its own. */
+function keptReason(request: RegisterRequest, before: ServiceRecord | undefined): string {
+  if (!before || before.removed) return "registered";
+  return before.status === request.status ? before.statusReason : "re-registered";
+}
+
+/** Credentials after a Register; new ones are unverified unless the registrant says better. */
+function credentials(
+  request: RegisterRequest,
+  before: ServiceRecord | undefined,
+): Pick<ServiceRecord, "username" | "apiKey" | "credentialState"> {
+  const kept = before?.removed ? undefined : before;
+  const username = request.username ?? kept?.username ?? "";
+  const apiKey = request.apiKey ?? kept?.apiKey ?? "";
+  const unchanged = kept && kept.username === username && kept.apiKey === apiKey;
+  const credentialState =
+    request.credentialState ?? (unchanged ? kept.credentialState : "unverified");
+  return { username, apiKey, credentialState };
+}
+
+/** The entry of a download client that never had one. */
+function firstEntry(service: ServiceRecord, context: DecisionContext): EntryRecord | undefined {
+  const { catalog, at, revision } = context;
+  if (service.spec.type !== DOWNLOAD_CLIENT_TYPE || catalog.entryOf(service.id)) return undefined;
+  const name = freeEntryName(service.spec.name, (taken) => catalog.isEntryNameTaken(taken));
+  return {
+    ...newOperatorFields(name),
+    id: context.newId(),
+    serviceId: service.id,
+    createdAt: at,
+    updatedAt: at,
+    revision,
+    removed: false,
+  };
+}
+
+export interface DeregisterRequest {
+  readonly instanceId: string;
+  readonly secretHash: string | undefined;
+  /** An admin may remove any registration without its secret. */
+  readonly isAdmin: boolean;
+}
+
+export interface DeregisterOutcome {
+  /** False if there was nothing to remove. */
+  readonly removed: boolean;
+  readonly revision: bigint;
+}
+
+/**
+ * Removes a registration and hides its entry. The row stays, without
+ * credentials, so that the generation never falls and the entry's name and the
+ * operator's settings wait for a return.
+ * @throws DomainError of kind `denied` if the secret does not fit.
+ */
+export function deregister(request: DeregisterRequest): Command<DeregisterOutcome> {
+  return (context) => {
+    const before = context.catalog.serviceByInstance(request.instanceId);
+    const mayRemove =
+      request.isAdmin ||
+      before?.secretHash === undefined ||
+      before.secretHash === request.secretHash;
+    if (!mayRemove)
+      throw new DomainError("instance_secret does not fit this instance_id", {
+        kind: "denied",
+        reason: "SECRET_MISMATCH",
+      });
+    if (!before || before.removed) {
+      const { revision } = context.catalog;
+      return { commit: undefined, outcome: { removed: false, revision } };
+    }
+    const after: ServiceRecord = {
+      ...before,
+      username: "",
+      apiKey: "",
+      credentialState: "unverified",
+      status: "offline",
+      statusReason: "deregistered",
+      leaseActive: false,
+      revision: context.revision,
+      removed: true,
+    };
+    return {
+      commit: commitService(context, before, after, "deregistered"),
+      outcome: { removed: true, revision: context.revision },
+    };
+  };
+}

@@ -1,0 +1,27 @@
+/**
+ * The time in which leases expire. It stands still while no Pulse runs, since it
+ * goes on from where the store left it, and while the process is stalled (paused,
+ * suspended, blocked), since no step of it is longer than `maxStepMs`. So neither
+ * a restart nor a stall expires anyone, and frequent restarts still add up.
+ */
+export class RegistryTime {
+  #nowMs: number;
+  #lastMonotonicMs: number;
+
+  constructor(
+    startMs: number,
+    private readonly monotonicNow: () => number,
+    private readonly maxStepMs: number,
+  ) {
+    this.#nowMs = startMs;
+    this.#lastMonotonicMs = monotonicNow();
+  }
+
+  /** Registry time in ms. Must be asked at least every `maxStepMs`, or it falls behind. */
+  now(): number {
+    const monotonicMs = this.monotonicNow();
+    this.#nowMs += Math.min(Math.max(0, monotonicMs - this.#lastMonotonicMs), this.maxStepMs);
+    this.#lastMonotonicMs = monotonicMs;
+    return this.#nowMs;
+  }
+}

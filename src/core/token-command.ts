@@ -1,0 +1,49 @@
+import type { Commit } from "./change.js";
+import type { Command, DecisionContext } from "./decision.js";
+import { DomainError, notFound } from "./errors.js";
+import type { Scope, TokenRecord } from "./token.js";
+
+/** Stores a token whose id and hash were made outside. */
+export function createToken(token: {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly hash: string;
+}): Command<TokenRecord> {
+  return (context) => {
+    const record: TokenRecord = { ...token, createdAt: context.at, revokedAt: undefined };
+    return { commit: commitToken(context, record, "token created"), outcome: record };
+  };
+}
+
+/** @throws DomainError: no such token, or it is the caller's own. */
+export function revokeToken(id: string, callerTokenId: string): Command<TokenRecord> {
+  return (context) => {
+    const before = context.catalog.token(id);
+    if (!before) throw notFound("token", id);
+    if (id === callerTokenId)
+      throw new DomainError("a token cannot revoke itself: use another admin token", {
+        kind: "precondition",
+        reason: "TOKEN_IN_USE",
+      });
+    if (before.revokedAt !== undefined) return { commit: undefined, outcome: before };
+    const record = { ...before, revokedAt: context.at };
+    return { commit: commitToken(context, record, "token revoked"), outcome: record };
+  };
+}
+
+function commitToken(
+  context: DecisionContext,
+  record: TokenRecord,
+  reason: "token created" | "token revoked",
+): Omit<Commit, "stamp"> {
+  return {
+    revision: context.revision,
+    at: context.at,
+    reason,
+    changes: [{ subject: "token", subjectId: record.id, type: "put" }],
+    services: [],
+    entries: [],
+    tokens: [record],
+  };
+}

@@ -1,0 +1,37 @@
+import type { ChangeReason } from "./change.js";
+import { type Command, commitService } from "./decision.js";
+import type { ServiceStatus } from "./service.js";
+
+/** A change of status, decided by liveness and fenced by the lease it was decided for. */
+export interface TransitionRequest {
+  readonly serviceId: string;
+  /** If the service has another lease by now, nothing changes: the older generation loses. */
+  readonly leaseId: string;
+  readonly status: ServiceStatus;
+  readonly statusReason: string;
+  readonly reason: ChangeReason;
+  /** Whether the lease ends with it. */
+  readonly endsLease: boolean;
+  /** Asked at the last moment: false if the instance gave a sign of life since this was requested. */
+  readonly isStillDue?: () => boolean;
+}
+
+/** Outcome: whether the lease was still the service's own, and the transition still due. */
+export function transition(request: TransitionRequest): Command<boolean> {
+  return (context) => {
+    const before = context.catalog.service(request.serviceId);
+    const isOurs = before?.leaseActive && before.leaseId === request.leaseId;
+    if (!isOurs || request.isStillDue?.() === false) return { commit: undefined, outcome: false };
+    const { status, statusReason } = request;
+    const same = before.status === status && before.statusReason === statusReason;
+    if (same && !request.endsLease) return { commit: undefined, outcome: true };
+    const after = {
+      ...before,
+      status,
+      statusReason,
+      leaseActive: !request.endsLease,
+      revision: context.revision,
+    };
+    return { commit: commitService(context, before, after, request.reason), outcome: true };
+  };
+}

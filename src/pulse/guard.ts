@@ -1,0 +1,86 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Scope, TokenRecord } from "../core/token.js";
+import type { Log } from "../lib/log.js";
+import type { Random } from "../lib/random.js";
+import { authenticate } from "./authenticate.js";
+import { toStatus } from "./status.js";
+
+/** The scopes that let a call pass, for every RPC of a service: any one of them is enough. */
+export type ScopeTable<S extends DescService> = {
+  readonly [Method in keyof S["method"]]: readonly Scope[];
+};
+
+export interface GuardOptions {
+  readonly tokenById: (id: string) => TokenRecord | undefined;
+  /** Throws if Pulse takes no new calls. */
+  readonly admit: () => void;
+  readonly log: Log;
+  readonly random: Random;
+}
+
+type Handler = (request: unknown, context: HandlerContext) => unknown;
+
+/**
+ * Wraps an implementation once for every protocol it is mounted on: a call is
+ * admitted, authenticated, and whatever goes wrong leaves as a status.
+ */
+export function guard<S extends DescService>(
+  service: S,
+  implementation: ServiceImpl<S>,
+  scopes: ScopeTable<S>,
+  options: GuardOptions,
+): ServiceImpl<S> {
+  const handlers = implementation as Record<string, Handler>;
+  const needed = scopes as Record<string, readonly Scope[]>;
+  const guarded = service.methods.map((method) => {
+    const handler = handlers[method.localName];
+    const methodScopes = needed[method.localName];
+    if (!handler || !methodScopes) throw new Error(`${method.name} has no handler or no scopes`);
+    return [method.localName, guardMethod(method, handler, methodScopes, options)];
+  });
+  return Object.fromEntries(guarded) as ServiceImpl<S>;
+}
+
+function guardMethod(
+  method: DescMethod,
+  handler: Handler,
+  scopes: readonly Scope[],
+  options: GuardOptions,
+): Handler {
+  const { tokenById, admit, log, random } = options;
+  const fail = (error: unknown): never => {
+    throw toStatus(error, log, random);
+  };
+  const start: Handler = (request, context) => {
+    try {
+      admit();
+      authenticate(context, scopes, tokenById);
+      return handler(request, context);
+    } catch (error) {
+      return fail(error);
+    }
+  };
+  if (method.methodKind === "unary" || method.methodKind === "client_streaming")
+    return (request, context) => {
+      const reply = start(request, context);
+      return reply instanceof Promise ? reply.catch(fail) : reply;
+    };
+  return (request, context) => withStatus(start(request, context) as AsyncIterable<unknown>, fail);
+}
+
+/** The same responses; an error among them leaves as a status. */
+function withStatus(
+  responses: AsyncIterable<unknown>,
+  fail: (error: unknown) => never,
+): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = responses[Symbol.asyncIterator]();
+      return {
+        next: () => iterator.next().catch(fail),
+        return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
+}

@@ -1,0 +1,292 @@
+import type { Load } from "../../gen/pulse/v1/load_pb.js";
+import type { Commit } from "../core/change.js";
+import {
+  type Grant,
+  grantFor,
+  type LeaseLostReason,
+  type LeasePolicy,
+  lostReason,
+} from "../core/lease.js";
+import type { ServiceRecord, ServiceStatus } from "../core/service.js";
+import { transition } from "../core/transition.js";
+import type { Clock } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
+import type { Registry } from "./registry.js";
+
+/** A heartbeat stream, as its leases see it. */
+export interface LeaseStream {
+  leaseLost(leaseId: string, reason: LeaseLostReason): void;
+}
+
+/** How a lease hangs on its instance now. */
+type Link =
+  /** No stream: it was just registered, restored, or is renewed by Register alone. Only its TTL counts. */
+  | { readonly name: "none" }
+  | { readonly name: "attached"; readonly stream: LeaseStream }
+  /** Its stream broke without goodbye: OFFLINE from `graceEndsAt` (registry time) on. */
+  | { readonly name: "broken"; readonly graceEndsAt: number };
+
+/** A lease that can be renewed, in memory. Its durable half is the service's record. */
+export interface LiveLease {
+  record: ServiceRecord;
+  link: Link;
+  /** Registry time. */
+  expiresAt: number;
+  /** Wall-clock ms. */
+  lastSeenAt: number;
+  /** See ServiceRecord.leaseCredited. */
+  credited: boolean;
+  /** What the instance last said of itself. */
+  reported: { readonly status: ServiceStatus; readonly reason: string };
+  load: Load | undefined;
+  /** A status change of this lease is being committed; the next is looked at after it. */
+  isChanging: boolean;
+}
+
+export interface HeartbeatReport {
+  readonly leaseId: string;
+  readonly status: "online" | "degraded" | undefined;
+  readonly statusReason: string;
+  readonly load: Load | undefined;
+}
+
+export type HeartbeatOutcome =
+  | { readonly kind: "renewed"; readonly grant: Grant }
+  | { readonly kind: "lost"; readonly reason: LeaseLostReason };
+
+const NO_LINK: Link = { name: "none" };
+
+export interface LeasesOptions {
+  readonly registry: Registry;
+  readonly policy: LeasePolicy;
+  readonly clock: Clock;
+  readonly registryNow: () => number;
+  readonly log: Log;
+}
+
+/**
+ * All live leases. Renewing one touches memory only; what changes a status goes
+ * through the registry as a commit, and comes back here with it.
+ */
+export class Leases {
+  readonly #options: LeasesOptions;
+  readonly #byId = new Map<string, LiveLease>();
+  readonly #byService = new Map<string, LiveLease>();
+  #unflushed = new Set<LiveLease>();
+
+  constructor(options: LeasesOptions) {
+    this.#options = options;
+    this.#restore();
+    options.registry.onCommit((commit) => this.#follow(commit));
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  all(): Iterable<LiveLease> {
+    return this.#byId.values();
+  }
+
+  ofService(serviceId: string): LiveLease | undefined {
+    return this.#byService.get(serviceId);
+  }
+
+  grantOf(service: ServiceRecord): Grant {
+    return grantFor(service.ttlMs, this.size, this.#options.policy);
+  }
+
+  /** Renews a lease for the instance at the other end of `stream`. Writes nothing to disk. */
+  renew(report: HeartbeatReport, stream: LeaseStream): HeartbeatOutcome {
+    const lease = this.#byId.get(report.leaseId);
+    if (!lease) return { kind: "lost", reason: this.#lostReason(report.leaseId) };
+    const grant = this.grantOf(lease.record);
+    lease.expiresAt = this.#options.registryNow() + grant.ttlMs;
+    lease.lastSeenAt = this.#options.clock.wallNow();
+    lease.credited = false;
+    // The newest stream wins: when an older one closes later, nothing happens.
+    if (lease.link.name !== "attached" || lease.link.stream !== stream)
+      lease.link = { name: "attached", stream };
+    if (report.load) lease.load = report.load;
+    if (report.status) lease.reported = { status: report.status, reason: report.statusReason };
+    this.#unflushed.add(lease);
+    this.reconcile(lease);
+    return { kind: "renewed", grant };
+  }
+
+  /** Ends a lease because its instance leaves. Resolves once that is durable. */
+  async goodbye(leaseId: string): Promise<HeartbeatOutcome> {
+    const lease = this.#byId.get(leaseId);
+    if (!lease) return { kind: "lost", reason: this.#lostReason(leaseId) };
+    lease.link = NO_LINK; // so that its end is not told to the one who asked for it
+    await this.#options.registry.run(
+      transition({
+        serviceId: lease.record.id,
+        leaseId,
+        status: "offline",
+        statusReason: "goodbye",
+        reason: "goodbye",
+        endsLease: true,
+      }),
+    );
+    return { kind: "renewed", grant: this.grantOf(lease.record) };
+  }
+
+  /** A stream has ended without goodbye for the leases that still hang on it. */
+  streamBroke(stream: LeaseStream, leaseIds: Iterable<string>): void {
+    const graceEndsAt = this.#options.registryNow() + this.#options.policy.reconnectGraceMs;
+    for (const leaseId of leaseIds) {
+      const lease = this.#byId.get(leaseId);
+      if (lease?.link.name === "attached" && lease.link.stream === stream)
+        lease.link = { name: "broken", graceEndsAt };
+    }
+  }
+
+  /** Why this lease should be OFFLINE by now, or undefined. */
+  lapse(lease: LiveLease, now: number): "expired" | "disconnected" | undefined {
+    if (lease.expiresAt <= now) return "expired";
+    return lease.link.name === "broken" && lease.link.graceEndsAt <= now
+      ? "disconnected"
+      : undefined;
+  }
+
+  /** Ends a lease that ran out, or turns an instance OFFLINE whose grace is over. */
+  carryOutLapse(lease: LiveLease, lapse: "expired" | "disconnected"): void {
+    if (lease.record.status === "offline") {
+      // Managers have known for long: that the lease ends now is no change to them.
+      if (lapse === "expired") this.#drop(lease, "expired");
+      return;
+    }
+    const isStillDue = () => this.lapse(lease, this.#options.registryNow()) !== undefined;
+    this.#change(lease, "offline", lapse, lapse, lapse === "expired", isStillDue);
+  }
+
+  /** Brings the recorded status in step with what the instance says of itself. */
+  reconcile(lease: LiveLease): void {
+    const { record, reported } = lease;
+    const reason = reported.reason || record.statusReason;
+    if (record.status === reported.status && record.statusReason === reason) return;
+    const isReturn = record.status === "offline";
+    const statusReason =
+      reported.reason || (isReturn ? "returned" : reported.status === "online" ? "recovered" : "");
+    this.#change(lease, reported.status, statusReason, isReturn ? "returned" : "status reported");
+  }
+
+  /** Leases renewed since the last call. Give them back with `unflushed` if they could not be written. */
+  takeUnflushed(): ReadonlySet<LiveLease> {
+    const taken = this.#unflushed;
+    this.#unflushed = new Set();
+    return taken;
+  }
+
+  unflushed(leases: Iterable<LiveLease>): void {
+    for (const lease of leases) this.#unflushed.add(lease);
+  }
+
+  #change(
+    lease: LiveLease,
+    status: ServiceStatus,
+    statusReason: string,
+    reason: "expired" | "disconnected" | "returned" | "status reported",
+    endsLease = false,
+    isStillDue?: () => boolean,
+  ): void {
+    if (lease.isChanging) return;
+    lease.isChanging = true;
+    const { id: serviceId, leaseId } = lease.record;
+    this.#options.registry
+      .run(
+        transition({
+          serviceId,
+          leaseId,
+          status,
+          statusReason,
+          reason,
+          endsLease,
+          ...(isStillDue ? { isStillDue } : {}),
+        }),
+      )
+      .then(
+        () => {
+          lease.isChanging = false;
+          // It may have said something else meanwhile.
+          if (lease.link.name === "attached") this.reconcile(lease);
+        },
+        (error: unknown) => {
+          // The next heartbeat or the next sweep tries again.
+          lease.isChanging = false;
+          this.#options.log.warn({ err: error, serviceId, status }, "lease.status_not_written");
+        },
+      );
+  }
+
+  #lostReason(leaseId: string): LeaseLostReason {
+    return lostReason(leaseId, (id) => this.#options.registry.catalog.service(id));
+  }
+
+  /** Keeps the leases in step with the records that a commit wrote. */
+  #follow(commit: Commit): void {
+    for (const record of commit.services) {
+      const lease = this.#byService.get(record.id);
+      if (lease?.record.leaseId === record.leaseId && record.leaseActive) {
+        lease.record = record;
+        continue;
+      }
+      if (lease)
+        this.#drop(
+          lease,
+          lostReason(lease.record.leaseId, () => record),
+        );
+      if (record.leaseActive) {
+        const added = this.#add(record, lease?.load);
+        added.expiresAt = this.#options.registryNow() + this.grantOf(record).ttlMs;
+      }
+    }
+  }
+
+  #add(record: ServiceRecord, load: Load | undefined): LiveLease {
+    const lease: LiveLease = {
+      record,
+      link: NO_LINK,
+      expiresAt: record.leaseExpiresAt,
+      lastSeenAt: record.lastSeenAt,
+      credited: record.leaseCredited,
+      // Whoever gives a sign of life is online, unless it says otherwise.
+      reported:
+        record.status === "offline"
+          ? { status: "online", reason: "" }
+          : { status: record.status, reason: record.statusReason },
+      load,
+      isChanging: false,
+    };
+    this.#byId.set(record.leaseId, lease);
+    this.#byService.set(record.id, lease);
+    return lease;
+  }
+
+  #drop(lease: LiveLease, reason: LeaseLostReason): void {
+    this.#byId.delete(lease.record.leaseId);
+    if (this.#byService.get(lease.record.id) === lease) this.#byService.delete(lease.record.id);
+    this.#unflushed.delete(lease);
+    if (lease.link.name === "attached") lease.link.stream.leaseLost(lease.record.leaseId, reason);
+  }
+
+  /**
+   * Takes up the leases of the run before. Whoever was alive in it gets a whole
+   * TTL and the reconnect grace to come back; but only once, or frequent restarts
+   * would keep the dead alive.
+   */
+  #restore(): void {
+    const now = this.#options.registryNow();
+    for (const record of this.#options.registry.catalog.services()) {
+      const mayReturn = record.leaseActive && record.leaseExpiresAt > now;
+      if (record.status === "offline" ? !mayReturn : !record.leaseActive) continue;
+      const lease = this.#add(record, undefined);
+      if (record.status === "offline") continue;
+      if (!record.leaseCredited)
+        lease.expiresAt = now + record.ttlMs + this.#options.policy.reconnectGraceMs;
+      lease.credited = true;
+      this.#unflushed.add(lease);
+    }
+  }
+}

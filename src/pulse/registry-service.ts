@@ -1,0 +1,186 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type {
+  DeregisterRequest,
+  DeregisterResponseSchema,
+  GetServiceRequest,
+  GetServiceResponseSchema,
+  HeartbeatRequest,
+  HeartbeatResponse,
+  ListServicesRequest,
+  ListServicesResponseSchema,
+  RegisterRequest,
+  RegisterResponseSchema,
+  RegistryService,
+} from "../../gen/pulse/v1/registry_service_pb.js";
+import { type FieldViolation, invalid, invalidField, notFound } from "../core/errors.js";
+import { checkTtl, type LeasePolicy } from "../core/lease.js";
+import {
+  type RegisterRequest as CheckedRegister,
+  deregister,
+  register,
+} from "../core/registration.js";
+import type { ServiceRecord } from "../core/service.js";
+import { checkServiceSpec } from "../core/service-spec.js";
+import { checkText, type TextRule } from "../core/text.js";
+import { callerOf } from "./authenticate.js";
+import {
+  downloadClientOf,
+  leaseOf,
+  readCredentialState,
+  readDuration,
+  readSpec,
+  readStatus,
+  serviceOf,
+} from "./convert.js";
+import type { ScopeTable } from "./guard.js";
+import type { HeartbeatStreams } from "./heartbeat-streams.js";
+import type { Leases } from "./leases.js";
+import { pageOf } from "./page.js";
+import type { Registry } from "./registry.js";
+import { hashSecret } from "./tokens.js";
+
+const INSTANCE_ID_RULE: TextRule = {
+  max: 128,
+  pattern: /^[A-Za-z0-9._:-]+$/,
+  form: "letters, digits, dots, colons, hyphens and underscores",
+};
+const INSTANCE_SECRET_RULE: TextRule = { min: 16, max: 512 };
+const USERNAME_RULE: TextRule = { max: 256 };
+const API_KEY_RULE: TextRule = { max: 4_096 };
+const STATUS_REASON_RULE: TextRule = { max: 256 };
+
+export const REGISTRY_SCOPES: ScopeTable<typeof RegistryService> = {
+  register: ["register"],
+  heartbeat: ["register"],
+  deregister: ["register"],
+  listServices: ["observe", "discover"],
+  getService: ["observe", "discover"],
+};
+
+export interface RegistryServiceOptions {
+  readonly registry: Registry;
+  readonly leases: Leases;
+  readonly streams: HeartbeatStreams;
+  readonly policy: LeasePolicy;
+  /** Past it a new registration is refused; present ones may register again. */
+  readonly maxServices: number;
+}
+
+export function createRegistryService(
+  options: RegistryServiceOptions,
+): ServiceImpl<typeof RegistryService> {
+  const { registry, leases } = options;
+  return {
+    register: (request) => handleRegister(request, options),
+    heartbeat: (requests) => handleHeartbeat(requests, options),
+    deregister: (request, context) => handleDeregister(request, context, registry),
+    listServices: (request) => handleListServices(request, registry, leases),
+    getService: (request) => handleGetService(request, registry, leases),
+  };
+}
+
+async function handleRegister(
+  request: RegisterRequest,
+  { registry, leases, policy, maxServices }: RegistryServiceOptions,
+): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
+  const checked = checkRegister(request, policy);
+  const { service, newSecret } = await registry.run(register(checked, hashSecret, maxServices));
+  const entry = registry.catalog.entryOf(service.id);
+  return {
+    service: serviceOf(service, service.lastSeenAt),
+    lease: leaseOf(service, leases.grantOf(service)),
+    generation: service.generation,
+    epoch: registry.epoch,
+    revision: service.revision,
+    instanceSecret: newSecret ?? "",
+    ...(entry && !entry.removed
+      ? { downloadClient: downloadClientOf(entry, service, undefined, false) }
+      : {}),
+  };
+}
+
+function checkRegister(request: RegisterRequest, policy: LeasePolicy): CheckedRegister {
+  const { service, instanceId, instanceSecret, serviceUsername, serviceApiKey } = request;
+  if (!service) throw invalidField("service", "is required");
+  const violations: FieldViolation[] = [];
+  checkText(violations, "instance_id", instanceId, INSTANCE_ID_RULE);
+  if (instanceSecret !== "") {
+    checkText(violations, "instance_secret", instanceSecret, INSTANCE_SECRET_RULE);
+    if (instanceId === "")
+      violations.push({ field: "instance_secret", description: "needs an instance_id to prove" });
+  }
+  checkText(violations, "service_username", serviceUsername ?? "", USERNAME_RULE);
+  checkText(violations, "service_api_key", serviceApiKey ?? "", API_KEY_RULE);
+  checkText(violations, "status_reason", request.statusReason, STATUS_REASON_RULE);
+  const status = readStatus(request.status, "status") ?? "online";
+  if (status === "offline")
+    violations.push({ field: "status", description: "cannot be OFFLINE in a Register" });
+  if (violations.length > 0) throw invalid(violations);
+  return {
+    spec: checkServiceSpec(readSpec(service)),
+    instanceId,
+    secretHash: instanceSecret === "" ? undefined : hashSecret(instanceSecret),
+    username: serviceUsername,
+    apiKey: serviceApiKey,
+    credentialState: readCredentialState(request.credentialState, "credential_state"),
+    status: status === "degraded" ? "degraded" : "online",
+    statusReason: request.statusReason,
+    ttlMs: checkTtl(request.requestedTtl && readDuration(request.requestedTtl), policy),
+  };
+}
+
+function handleHeartbeat(
+  requests: AsyncIterable<HeartbeatRequest>,
+  { streams }: RegistryServiceOptions,
+): AsyncIterable<HeartbeatResponse> {
+  return streams.open(requests);
+}
+
+async function handleDeregister(
+  { instanceId, instanceSecret }: DeregisterRequest,
+  context: HandlerContext,
+  registry: Registry,
+): Promise<MessageInitShape<typeof DeregisterResponseSchema>> {
+  if (instanceId === "") throw invalidField("instance_id", "is required");
+  return registry.run(
+    deregister({
+      instanceId,
+      secretHash: instanceSecret === "" ? undefined : hashSecret(instanceSecret),
+      isAdmin: callerOf(context).scopes.includes("admin"),
+    }),
+  );
+}
+
+function handleListServices(
+  request: ListServicesRequest,
+  { catalog }: Registry,
+  leases: Leases,
+): MessageInitShape<typeof ListServicesResponseSchema> {
+  const statuses = request.statuses.map((value, i) => readStatus(value, `statuses[${i}]`));
+  const matches = (service: ServiceRecord) =>
+    (request.type === "" || service.spec.type === request.type) &&
+    request.capabilities.every((wanted) => service.spec.capabilities.includes(wanted)) &&
+    (statuses.length === 0 || statuses.includes(service.status));
+  const page = pageOf([...catalog.services()].filter(matches), ({ id }) => id, request);
+  return {
+    services: page.items.map((service) => serviceOf(service, lastSeenAt(service, leases))),
+    nextPageToken: page.nextPageToken,
+    revision: catalog.revision,
+  };
+}
+
+function handleGetService(
+  { id }: GetServiceRequest,
+  { catalog }: Registry,
+  leases: Leases,
+): MessageInitShape<typeof GetServiceResponseSchema> {
+  if (id === "") throw invalidField("id", "is required");
+  const service = catalog.service(id);
+  if (!service || service.removed) throw notFound("service", id);
+  return { service: serviceOf(service, lastSeenAt(service, leases)) };
+}
+
+function lastSeenAt(service: ServiceRecord, leases: Leases): number {
+  return leases.ofService(service.id)?.lastSeenAt ?? service.lastSeenAt;
+}

@@ -1,0 +1,253 @@
+import type { ServerResponse } from "node:http";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
+import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
+import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
+import { RegistryTime } from "../core/registry-time.js";
+import { type Clock, systemClock } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
+import { type Random, systemRandom } from "../lib/random.js";
+import { openSqliteStore } from "../store/sqlite.js";
+import { type Store, StoreOpenError } from "../store/store.js";
+import { createHealth } from "../wire/health.js";
+import { createReflection } from "../wire/reflection.js";
+import { mount, startServer, type WireServer } from "../wire/server.js";
+import { createDownloadClientService, DOWNLOAD_CLIENT_SCOPES } from "./download-client-service.js";
+import { SWEEP_INTERVAL_MS, startExpiry } from "./expiry.js";
+import { type GuardOptions, guard } from "./guard.js";
+import { createHeartbeatStreams } from "./heartbeat-streams.js";
+import { Leases } from "./leases.js";
+import { createRegistry } from "./registry.js";
+import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
+import { drainingError } from "./status.js";
+import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
+import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
+
+export interface PulseOptions {
+  /** Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Made if it is not there, for its owner alone. */
+  readonly dataDirectory: string;
+  /** 32 bytes as hex or base64 that encrypt the API keys; left out, a key file in the data directory. */
+  readonly secretKey?: string;
+  /** Allows plain text beyond loopback. */
+  readonly insecure?: boolean;
+  readonly log: Log;
+  readonly policy?: Partial<LeasePolicy>;
+  /** Registrations that one Pulse holds; 100,000. */
+  readonly maxServices?: number;
+  /** For tests. */
+  readonly clock?: Clock;
+  /** For tests. */
+  readonly random?: Random;
+}
+
+export interface PulseServer {
+  /** `http://host:port` */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tokenFiles: TokenFiles;
+  /** Drains and stops within 10 s; the same promise if called again. */
+  stop(): Promise<void>;
+}
+
+/** Pulse cannot start; the message is one sentence that tells the operator what to do. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+/** A step of registry time, in ms: what is longer was a stall. Sweeps come four times as often. */
+const MAX_STEP_MS = 4 * SWEEP_INTERVAL_MS;
+/** How long clients wait before they look for a Pulse that said it stops. */
+const DRAIN_RETRY_AFTER_MS = 1_000;
+/** Calls that run get this long to finish; with the rest of a stop it stays below 10 s. */
+const DRAIN_GRACE_MS = 5_000;
+const DEFAULT_MAX_SERVICES = 100_000;
+/** Name in grpc.health.v1: NOT_SERVING while expiry is held. */
+const EXPIRY_HEALTH = "pulse.expiry";
+
+/**
+ * Starts Pulse on a store of its own.
+ * @throws StartError if the store cannot be opened or the address cannot be bound.
+ */
+export async function startPulse(options: PulseOptions): Promise<PulseServer> {
+  const { listen, dataDirectory, log, clock = systemClock, random = systemRandom } = options;
+  refuseExposure(listen.host, options.insecure ?? false, log);
+  const store = await openStore(options, random, clock);
+  try {
+    return await startOn(store, options, clock, random);
+  } catch (error) {
+    await store.close();
+    throw toStartError(error, listen, dataDirectory);
+  }
+}
+
+async function startOn(
+  store: Store,
+  options: PulseOptions,
+  clock: Clock,
+  random: Random,
+): Promise<PulseServer> {
+  const { listen, dataDirectory, log } = options;
+  const policy = { ...DEFAULT_LEASE_POLICY, ...options.policy };
+  const stored = await store.load();
+  const registryTime = new RegistryTime(stored.registryTimeMs, () => clock.now(), MAX_STEP_MS);
+  const registryNow = () => registryTime.now();
+  const registry = createRegistry({ store, stored, clock, random, registryNow });
+  const tokenFiles = await prepareTokenFiles(join(dataDirectory, "tokens"), registry, random);
+  const leases = new Leases({ registry, policy, clock, registryNow, log });
+  const streams = createHeartbeatStreams(leases);
+
+  const health = createHealth([
+    RegistryService.typeName,
+    DownloadClientService.typeName,
+    TokenService.typeName,
+    EXPIRY_HEALTH,
+  ]);
+  const expiry = startExpiry({
+    leases,
+    store,
+    clock,
+    registryNow,
+    windowMs: policy.defaultTtlMs,
+    log,
+    onHold: (isHeld) => health.set(EXPIRY_HEALTH, isHeld ? "not-serving" : "serving"),
+  });
+
+  let stopping: Promise<void> | undefined;
+  const guarding: GuardOptions = {
+    tokenById: (id) => registry.catalog.token(id),
+    admit: () => {
+      if (stopping) throw drainingError(DRAIN_RETRY_AFTER_MS);
+    },
+    log,
+    random,
+  };
+  const maxServices = options.maxServices ?? DEFAULT_MAX_SERVICES;
+  const wire = await startServer({
+    ...listen,
+    clock,
+    mounts: [
+      mount(
+        RegistryService,
+        guard(
+          RegistryService,
+          createRegistryService({ registry, leases, streams, policy, maxServices }),
+          REGISTRY_SCOPES,
+          guarding,
+        ),
+      ),
+      mount(
+        DownloadClientService,
+        guard(
+          DownloadClientService,
+          createDownloadClientService({ registry, leases }),
+          DOWNLOAD_CLIENT_SCOPES,
+          guarding,
+        ),
+      ),
+      mount(
+        TokenService,
+        guard(TokenService, createTokenService(registry, random), TOKEN_SCOPES, guarding),
+      ),
+      health.mount,
+      ...createReflection([RegistryService, DownloadClientService, TokenService, health.service]),
+    ],
+    routes: (request, response) => {
+      if (request.url !== "/healthz") return false;
+      const body = { status: stopping ? "draining" : "ok", expiry: expiry.isHeld ? "held" : "ok" };
+      sendJson(response, stopping ? 503 : 200, body);
+      return true;
+    },
+    onInternalError: (path, error) => log.error({ err: error, path }, "rpc.adapter_error"),
+  }).catch(async (error: unknown) => {
+    await expiry.stop();
+    throw error;
+  });
+
+  async function stopAll(): Promise<void> {
+    log.info({}, "pulse.draining");
+    health.shutdown();
+    await expiry.stop(); // first, so that streams that end now break nobody's lease
+    streams.drain(DRAIN_RETRY_AFTER_MS);
+    await wire.stop(DRAIN_GRACE_MS);
+    await registry.idle();
+    await store.close();
+    log.info({}, "pulse.stopped");
+  }
+
+  const url = urlOf(wire);
+  log.info({ url, dataDirectory, services: registry.catalog.serviceCount }, "pulse.listening");
+  return {
+    url,
+    host: wire.host,
+    port: wire.port,
+    tokenFiles,
+    stop: () => {
+      stopping ??= stopAll();
+      return stopping;
+    },
+  };
+}
+
+function refuseExposure(host: string, insecure: boolean, log: Log): void {
+  if (isLoopback(host)) return;
+  const exposed = `without TLS everyone on the network of ${host} can read the tokens and the passwords of all download clients`;
+  if (!insecure)
+    throw new StartError(`${exposed}: listen on 127.0.0.1, or accept that with --insecure`);
+  log.warn({ host }, `pulse.insecure: ${exposed}`);
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+async function openStore(options: PulseOptions, random: Random, clock: Clock): Promise<Store> {
+  try {
+    return await openSqliteStore({
+      directory: options.dataDirectory,
+      random,
+      clock,
+      ...(options.secretKey === undefined ? {} : { secretKey: options.secretKey }),
+    });
+  } catch (error) {
+    throw toStartError(error, options.listen, options.dataDirectory);
+  }
+}
+
+function toStartError(
+  error: unknown,
+  { host, port }: PulseOptions["listen"],
+  dataDirectory: string,
+): unknown {
+  if (error instanceof StoreOpenError) return new StartError(error.message, { cause: error });
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const start = (message: string) => new StartError(message, { cause: error });
+  if (syscall === "listen" || syscall === "bind" || syscall === "getaddrinfo") {
+    const address = `${host}:${port}`;
+    if (code === "EADDRINUSE")
+      return start(`${address} is in use: stop the program there, or choose another with --listen`);
+    if (code === "EACCES")
+      return start(
+        `${address} may not be used by this user: choose a port above 1023 with --listen`,
+      );
+    return start(`${address} is no address of this host (${code}): choose another with --listen`);
+  }
+  if (code === "EACCES" || code === "EROFS" || code === "ENOTDIR" || code === "ENOSPC")
+    return start(
+      `the data directory ${dataDirectory} cannot be written (${code}): choose another with --data`,
+    );
+  return error;
+}
+
+function urlOf({ host, port }: WireServer): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(`${JSON.stringify(body)}\n`);
+}

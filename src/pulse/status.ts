@@ -1,0 +1,86 @@
+import { create } from "@bufbuild/protobuf";
+import { type Duration, DurationSchema } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
+import { DomainError, type Refusal } from "../core/errors.js";
+import type { Log } from "../lib/log.js";
+import type { Random } from "../lib/random.js";
+
+const DOMAIN = "pulse";
+
+/**
+ * The status of any error, for the wire. A refusal gets its code and details; an
+ * error that passed as a status already stays; anything else is a bug: it is
+ * logged with an id, and the caller gets INTERNAL with that id and no text of it.
+ */
+export function toStatus(error: unknown, log: Log, random: Random): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (error instanceof DomainError) {
+    const { code, reason, retryAfterMs } = statusOf(error.refusal);
+    return new ConnectError(error.message, code, undefined, [
+      { desc: ErrorInfoSchema, value: { domain: DOMAIN, reason, metadata: {} } },
+      ...(error.refusal.kind === "invalid"
+        ? [{ desc: BadRequestSchema, value: { fieldViolations: [...error.refusal.violations] } }]
+        : []),
+      ...(retryAfterMs === undefined
+        ? []
+        : [{ desc: RetryInfoSchema, value: { retryDelay: durationOf(retryAfterMs) } }]),
+    ]);
+  }
+  const errorId = random.uuid();
+  log.error({ err: error, errorId }, "rpc.internal_error");
+  return new ConnectError(`internal error ${errorId}: the log of Pulse says more`, Code.Internal);
+}
+
+interface Status {
+  readonly code: Code;
+  readonly reason: string;
+  readonly retryAfterMs?: number;
+}
+
+function statusOf(refusal: Refusal): Status {
+  switch (refusal.kind) {
+    case "invalid":
+      return { code: Code.InvalidArgument, reason: "FIELD_INVALID" };
+    case "unauthenticated":
+      return { code: Code.Unauthenticated, reason: refusal.reason };
+    case "denied":
+      return { code: Code.PermissionDenied, reason: refusal.reason };
+    case "not-found":
+      return { code: Code.NotFound, reason: "NOT_FOUND" };
+    case "precondition":
+      return { code: Code.FailedPrecondition, reason: refusal.reason };
+    case "draining":
+      return { code: Code.Unavailable, reason: "DRAINING", retryAfterMs: refusal.retryAfterMs };
+    case "store-unavailable":
+      return {
+        code: Code.Unavailable,
+        reason: "STORE_UNAVAILABLE",
+        retryAfterMs: refusal.retryAfterMs,
+      };
+    case "quota":
+      return {
+        code: Code.ResourceExhausted,
+        reason: refusal.reason,
+        retryAfterMs: refusal.retryAfterMs,
+      };
+  }
+}
+
+/** The same Pulse stops for every caller: all are told to come back a little later. */
+export function drainingError(retryAfterMs: number): DomainError {
+  return new DomainError("Pulse is stopping; connect again", { kind: "draining", retryAfterMs });
+}
+
+/** A google.protobuf.Duration of whole milliseconds. */
+export function durationOf(ms: number): Duration {
+  const whole = Math.round(ms);
+  return create(DurationSchema, {
+    seconds: BigInt(Math.floor(whole / 1_000)),
+    nanos: (whole % 1_000) * 1_000_000,
+  });
+}

@@ -1,0 +1,86 @@
+import { hash, timingSafeEqual } from "node:crypto";
+import { join } from "node:path";
+import { DomainError } from "../core/errors.js";
+import type { Scope, TokenRecord } from "../core/token.js";
+import { createToken } from "../core/token-command.js";
+import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
+import { type Random, randomSecret } from "../lib/random.js";
+import type { Registry } from "./registry.js";
+
+/** `pulse_ID_SECRET`: the id finds the record, the secret proves it, the prefix lets scanners of leaked secrets find it. */
+const TOKEN_FORM = /^pulse_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
+
+/** SHA-256, base64url. Right for random secrets of 256 bits; passwords would need a slow hash. */
+export function hashSecret(secret: string): string {
+  return hash("sha256", secret, "base64url");
+}
+
+export function newToken(random: Random): { id: string; token: string; hash: string } {
+  const id = random.bytes(8).toString("hex");
+  const token = `pulse_${id}_${randomSecret(random)}`;
+  return { id, token, hash: hashSecret(token) };
+}
+
+/**
+ * The record of a token, if it is valid.
+ * @throws DomainError of kind `unauthenticated`; it does not say whether the id exists.
+ */
+export function verifyToken(
+  authorization: string | undefined,
+  tokenById: (id: string) => TokenRecord | undefined,
+): TokenRecord {
+  if (authorization === undefined)
+    throw new DomainError("send the header `authorization: Bearer TOKEN`", {
+      kind: "unauthenticated",
+      reason: "TOKEN_MISSING",
+    });
+  const token = /^bearer +(\S+)$/i.exec(authorization)?.[1] ?? "";
+  const record = tokenById(TOKEN_FORM.exec(token)?.[1] ?? "");
+  const presented = Buffer.from(hashSecret(token));
+  const expected = record ? Buffer.from(record.hash) : presented;
+  const matches = timingSafeEqual(presented, expected);
+  if (!record || !matches || record.revokedAt !== undefined)
+    throw new DomainError("the token is not valid: it is unknown or was revoked", {
+      kind: "unauthenticated",
+      reason: "TOKEN_INVALID",
+    });
+  return record;
+}
+
+export interface TokenFiles {
+  /** Scopes register and discover: for Haul and for managers on this host. */
+  readonly service: string;
+  /** Scope admin: for the command line on this host. */
+  readonly admin: string;
+}
+
+/**
+ * The token files of the data directory. A first start makes them. A file whose
+ * token the store does not know is adopted: whoever can write here may do
+ * everything anyway, and so a store that was wiped goes on with the tokens that
+ * its clients hold. A file that was taken away later is not made again.
+ */
+export async function prepareTokenFiles(
+  directory: string,
+  registry: Registry,
+  random: Random,
+): Promise<TokenFiles> {
+  const files: TokenFiles = {
+    service: join(directory, "service.token"),
+    admin: join(directory, "admin.token"),
+  };
+  const isFirstStart = [...registry.catalog.tokens()].length === 0;
+  await prepareTokenFile(files.service, "service", ["register", "discover"]);
+  await prepareTokenFile(files.admin, "admin", ["admin"]);
+  return files;
+
+  async function prepareTokenFile(path: string, name: string, scopes: readonly Scope[]) {
+    const text = isFirstStart
+      ? (await readOrCreatePrivateFile(path, () => `${newToken(random).token}\n`)).text
+      : await readIfPresent(path);
+    const token = text?.trim() ?? "";
+    const id = TOKEN_FORM.exec(token)?.[1];
+    if (id === undefined || registry.catalog.token(id)) return;
+    await registry.run(createToken({ id, name, scopes, hash: hashSecret(token) }));
+  }
+}

@@ -1,0 +1,282 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { DomainError } from "../../src/core/errors.js";
+import { deregister, type RegisterRequest, register } from "../../src/core/registration.js";
+import type { RawServiceSpec } from "../../src/core/service-spec.js";
+import { transition } from "../../src/core/transition.js";
+import { Decisions, registerRequest } from "../support/decisions.js";
+
+const MAX_SERVICES = 100;
+
+let decisions: Decisions;
+beforeEach(() => {
+  decisions = new Decisions();
+});
+
+type Change = Partial<RegisterRequest> & { readonly raw?: Partial<RawServiceSpec> };
+
+function doRegister(change: Change = {}, maxServices = MAX_SERVICES) {
+  const hash = (secret: string) => `hash of ${secret}`;
+  return decisions.run(register(registerRequest(change), hash, maxServices));
+}
+
+function refusalOf(action: () => unknown) {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof DomainError) return error.refusal;
+    throw error;
+  }
+  throw new Error("nothing was refused");
+}
+
+/** An operator's edit, as a later commit would write it. */
+function edit(name: string, change: object) {
+  const found = decisions.entry(name);
+  if (!found) throw new Error(`no entry ${name}`);
+  decisions.catalog.apply({
+    revision: decisions.catalog.revision + 1n,
+    stamp: "edit",
+    at: 0,
+    reason: "registered",
+    changes: [],
+    services: [],
+    entries: [{ ...found.entry, ...change }],
+    tokens: [],
+  });
+}
+
+describe("identity", () => {
+  it("is the instance id: the same one again is one service with a higher generation", () => {
+    const first = doRegister().service;
+    const again = doRegister().service;
+    expect(again.id).toBe(first.id);
+    expect(again.generation).toBe(first.generation + 1n);
+    expect(again.leaseId).not.toBe(first.leaseId);
+    expect(decisions.catalog.serviceCount).toBe(1);
+  });
+
+  it("cannot be taken with another secret, nor without one, and nothing changes", () => {
+    doRegister({ apiKey: "key" });
+    const before = decisions.catalog.serviceByInstance("instance-1");
+    for (const secretHash of ["hash of secret 2", undefined])
+      expect(refusalOf(() => doRegister({ secretHash, apiKey: "stolen" }))).toEqual({
+        kind: "denied",
+        reason: "SECRET_MISMATCH",
+      });
+    expect(decisions.catalog.serviceByInstance("instance-1")).toBe(before);
+    expect(decisions.commits).toHaveLength(1);
+  });
+
+  it("gets a secret from Pulse if it brings none, once", () => {
+    const { newSecret, service } = doRegister({ secretHash: undefined });
+    expect(newSecret).toBeDefined();
+    expect(service.secretHash).toBe(`hash of ${newSecret}`);
+    const again = doRegister({ secretHash: `hash of ${newSecret}` });
+    expect(again.newSecret).toBeUndefined();
+  });
+
+  it("is (type, name) without an instance id", () => {
+    const anonymous = { instanceId: "", secretHash: undefined };
+    const first = doRegister(anonymous).service;
+    expect(doRegister(anonymous).service.id).toBe(first.id);
+    expect(doRegister({ ...anonymous, raw: { name: "other" } }).service.id).not.toBe(first.id);
+  });
+
+  it("by (type, name) is refused once a pinned instance has that pair", () => {
+    const anonymous = { instanceId: "", secretHash: undefined };
+    doRegister(anonymous);
+    doRegister();
+    expect(refusalOf(() => doRegister(anonymous))).toEqual({
+      kind: "denied",
+      reason: "IDENTITY_PINNED",
+    });
+  });
+
+  it("by (type, name) is free again once the pinned instance has another name, or is gone", () => {
+    const anonymous = { instanceId: "", secretHash: undefined };
+    const pinned = doRegister().service;
+    doRegister({ raw: { name: "renamed" } });
+    expect(doRegister(anonymous).service.id).not.toBe(pinned.id);
+
+    doRegister({ raw: { name: "third" } });
+    const third = { ...anonymous, raw: { name: "third" } };
+    expect(refusalOf(() => doRegister(third)).kind).toBe("denied");
+    decisions.run(
+      deregister({ instanceId: "instance-1", secretHash: "hash of secret 1", isAdmin: false }),
+    );
+    expect(doRegister(third).service.id).not.toBe(pinned.id);
+  });
+
+  it("by (type, name) never leads to an instance that was pinned since", () => {
+    const anonymous = { instanceId: "", secretHash: undefined };
+    const first = doRegister(anonymous).service;
+    doRegister({ instanceId: first.instanceId, secretHash: "hash", raw: { name: "renamed" } });
+    expect(doRegister(anonymous).service.id).not.toBe(first.id);
+  });
+
+  it("keeps its generation growing across a removal", () => {
+    const { generation } = doRegister().service;
+    decisions.run(deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true }));
+    expect(doRegister().service.generation).toBeGreaterThan(generation);
+  });
+});
+
+describe("credentials", () => {
+  it("are kept if absent and cleared if empty", () => {
+    doRegister({ username: "u", apiKey: "key" });
+    expect(doRegister().service).toMatchObject({ username: "u", apiKey: "key" });
+    expect(doRegister({ apiKey: "" }).service).toMatchObject({ username: "u", apiKey: "" });
+  });
+
+  it("are unverified when new, and keep their state while they stay the same", () => {
+    expect(doRegister({ apiKey: "a" }).service.credentialState).toBe("unverified");
+    expect(doRegister({ credentialState: "verified" }).service.credentialState).toBe("verified");
+    expect(doRegister({ apiKey: "a" }).service.credentialState).toBe("verified");
+    expect(doRegister({ apiKey: "b" }).service.credentialState).toBe("unverified");
+  });
+
+  it("are gone after a removal", () => {
+    doRegister({ apiKey: "key" });
+    decisions.run(deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true }));
+    expect(decisions.catalog.serviceByInstance("instance-1")?.apiKey).toBe("");
+    expect(doRegister().service.apiKey).toBe("");
+  });
+});
+
+describe("a download-client entry", () => {
+  it("is made for the type download-client, in the same commit", () => {
+    doRegister();
+    expect(decisions.entryNames()).toEqual(["haul"]);
+    expect(decisions.commits[0]?.changes.map(({ subject, type }) => [subject, type])).toEqual([
+      ["service", "put"],
+      ["download-client", "put"],
+    ]);
+  });
+
+  it("is made for no other type", () => {
+    doRegister({ raw: { type: "media-manager" } });
+    expect(decisions.entryNames()).toEqual([]);
+  });
+
+  it("gets the next free number if its name is taken, and each keeps its own for ever", () => {
+    for (const n of [1, 2, 3]) doRegister({ instanceId: `i${n}`, secretHash: `h${n}` });
+    expect(decisions.entryNames()).toEqual(["haul", "haul-2", "haul-3"]);
+    const second = decisions.catalog.serviceByInstance("i2");
+    decisions.run(deregister({ instanceId: "i2", secretHash: "h2", isAdmin: false }));
+    doRegister({ instanceId: "i4", secretHash: "h4" });
+    doRegister({ instanceId: "i2", secretHash: "h2" });
+    expect(decisions.entryNames()).toEqual(["haul", "haul-2", "haul-3", "haul-4"]);
+    expect(decisions.entry("haul-2")?.service.id).toBe(second?.id);
+  });
+
+  it("keeps its name when the service is renamed", () => {
+    doRegister();
+    doRegister({ raw: { name: "renamed" } });
+    expect(decisions.entryNames()).toEqual(["haul"]);
+  });
+
+  it("keeps every operator-owned field through a re-register and a removal", () => {
+    const operator = {
+      name: "mine",
+      enabled: false,
+      priority: 1,
+      category: "tv",
+      directory: "/data",
+      tags: ["fast"],
+      settings: { a: 1 },
+    };
+    doRegister();
+    const id = decisions.entry("haul")?.entry.id;
+    edit("haul", operator);
+    doRegister({ raw: { apiUrl: "https://elsewhere/x" }, apiKey: "new" });
+    expect(decisions.entry("mine")?.entry).toMatchObject({ ...operator, id });
+    expect(decisions.entry("mine")?.service).toMatchObject({ apiKey: "new" });
+    decisions.run(deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true }));
+    expect(decisions.entryNames()).toEqual([]);
+    doRegister();
+    expect(decisions.entry("mine")?.entry).toMatchObject({ ...operator, id });
+  });
+
+  it("is a change only if managers would see a difference", () => {
+    doRegister();
+    const { revision } = decisions.entry("haul")?.entry ?? {};
+    doRegister();
+    expect(decisions.entry("haul")?.entry.revision).toBe(revision);
+    doRegister({ raw: { version: "5.1.0" } });
+    expect(decisions.entry("haul")?.entry.revision).toBe(3n);
+  });
+
+  it("goes while the service is of another type, and comes back with it", () => {
+    doRegister();
+    doRegister({ raw: { type: "media-manager" } });
+    expect(decisions.entryNames()).toEqual([]);
+    doRegister();
+    expect(decisions.entryNames()).toEqual(["haul"]);
+  });
+});
+
+describe("deregister", () => {
+  it("needs the pinned secret, unless an admin asks", () => {
+    doRegister();
+    const request = { instanceId: "instance-1", isAdmin: false };
+    for (const secretHash of [undefined, "other"])
+      expect(refusalOf(() => decisions.run(deregister({ ...request, secretHash }))).kind).toBe(
+        "denied",
+      );
+    expect(decisions.entryNames()).toEqual(["haul"]);
+    decisions.run(deregister({ ...request, secretHash: "hash of secret 1" }));
+    expect(decisions.entryNames()).toEqual([]);
+  });
+
+  it("of what is not there changes nothing and says so", () => {
+    const nothing = deregister({ instanceId: "nobody", secretHash: undefined, isAdmin: false });
+    expect(decisions.run(nothing)).toEqual({ removed: false, revision: 0n });
+    expect(decisions.commits).toEqual([]);
+  });
+});
+
+describe("a status transition", () => {
+  function move(leaseId: string, serviceId: string, isStillDue?: () => boolean) {
+    return decisions.run(
+      transition({
+        serviceId,
+        leaseId,
+        status: "offline",
+        statusReason: "disconnected",
+        reason: "disconnected",
+        endsLease: false,
+        ...(isStillDue ? { isStillDue } : {}),
+      }),
+    );
+  }
+
+  it("changes service and entry in one revision, with its reason", () => {
+    const { service } = doRegister();
+    expect(move(service.leaseId, service.id)).toBe(true);
+    expect(decisions.commits.at(-1)).toMatchObject({ revision: 2n, reason: "disconnected" });
+    expect(decisions.commits.at(-1)?.changes).toHaveLength(2);
+    expect(decisions.entry("haul")?.service.status).toBe("offline");
+  });
+
+  it("of an older generation loses", () => {
+    const old = doRegister().service;
+    doRegister();
+    expect(move(old.leaseId, old.id)).toBe(false);
+    expect(decisions.entry("haul")?.service.status).toBe("online");
+  });
+
+  it("does not happen if a sign of life came first", () => {
+    const { service } = doRegister();
+    expect(move(service.leaseId, service.id, () => false)).toBe(false);
+    expect(decisions.commits).toHaveLength(1);
+  });
+});
+
+describe("a full registry", () => {
+  it("refuses a new service, and serves those it has", () => {
+    doRegister({}, 1);
+    const other = { instanceId: "i2", secretHash: "h2" };
+    expect(refusalOf(() => doRegister(other, 1))).toMatchObject({ kind: "quota" });
+    expect(doRegister({}, 1).service.generation).toBe(2n);
+  });
+});

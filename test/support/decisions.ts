@@ -1,0 +1,77 @@
+import { Catalog } from "../../src/core/catalog.js";
+import type { Commit } from "../../src/core/change.js";
+import type { Command } from "../../src/core/decision.js";
+import type { RegisterRequest } from "../../src/core/registration.js";
+import { checkServiceSpec, type RawServiceSpec } from "../../src/core/service-spec.js";
+
+/** A registry without a store: decides and applies, so that the rules can be tested alone. */
+export class Decisions {
+  readonly catalog = Catalog.load({
+    revision: 0n,
+    stamp: "",
+    services: [],
+    entries: [],
+    tokens: [],
+  });
+  readonly commits: Commit[] = [];
+  at = 1_000;
+  #ids = 0;
+
+  run<Outcome>(command: Command<Outcome>): Outcome {
+    const draft = this.catalog.draft();
+    const { commit, outcome } = command({
+      catalog: draft,
+      revision: draft.revision + 1n,
+      at: this.at,
+      registryNow: 0,
+      newId: () => `id-${++this.#ids}`,
+      newSecret: () => `secret-${++this.#ids}`,
+    });
+    if (commit) {
+      const stamped = { ...commit, stamp: `stamp-${commit.revision}` };
+      draft.apply(stamped);
+      this.catalog.apply(stamped);
+      this.commits.push(stamped);
+    }
+    return outcome;
+  }
+
+  /** The present entry of that name. */
+  entry(name: string) {
+    return [...this.catalog.entries()].find(({ entry }) => entry.name === name);
+  }
+
+  entryNames(): string[] {
+    return [...this.catalog.entries()].map(({ entry }) => entry.name).sort();
+  }
+}
+
+/** A valid Register of a qBittorrent, with what the test changes. */
+export function registerRequest(
+  change: Partial<RegisterRequest> & { readonly raw?: Partial<RawServiceSpec> } = {},
+): RegisterRequest {
+  const { raw, ...rest } = change;
+  return {
+    spec: checkServiceSpec({
+      name: "haul",
+      type: "download-client",
+      kind: "qbittorrent",
+      apiUrl: "http://nas:8080",
+      healthUrl: "",
+      version: "4.5.2",
+      capabilities: [],
+      metadata: {},
+      protocol: undefined,
+      ...raw,
+    }),
+    instanceId: "instance-1",
+    secretHash: "hash of secret 1",
+    username: undefined,
+    apiKey: undefined,
+    credentialState: undefined,
+    status: "online",
+    statusReason: "",
+    ttlMs: 15_000,
+    ...rest,
+  };
+}
