@@ -55,6 +55,11 @@ export class ManualClock implements Clock {
     this.#now += ms;
   }
 
+  /** The process is gone, and its timers with it. */
+  cancelAll(): void {
+    this.#timers.clear();
+  }
+
   /** Someone sets the wall clock. */
   setWall(wallMs: number): void {
     this.#wallOffset = wallMs - this.#now;

@@ -1,0 +1,97 @@
+import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../../src/core/lease.js";
+import { type RegisterRequest, register } from "../../src/core/registration.js";
+import { RegistryTime } from "../../src/core/registry-time.js";
+import { type Expiry, startExpiry } from "../../src/pulse/expiry.js";
+import { type LeaseStream, Leases } from "../../src/pulse/leases.js";
+import { createRegistry, type Registry } from "../../src/pulse/registry.js";
+import { registerRequest } from "./decisions.js";
+import { ManualClock, settle } from "./manual-clock.js";
+import { MemoryStore } from "./memory-store.js";
+import { recordingLog } from "./recording-log.js";
+import { seededRandom } from "./seeded-random.js";
+
+/** A stream that remembers what it was told. */
+export class RecordingStream implements LeaseStream {
+  readonly lost: [string, string][] = [];
+  leaseLost(leaseId: string, reason: string): void {
+    this.lost.push([leaseId, reason]);
+  }
+}
+
+/** The server's liveness without a network, on a manual clock; `restart` begins a new run on the same store. */
+export class Fleet {
+  readonly log = recordingLog();
+  readonly holds: boolean[] = [];
+  readonly #policy: LeasePolicy;
+  registry!: Registry;
+  leases!: Leases;
+  expiry!: Expiry;
+
+  private constructor(
+    readonly clock: ManualClock,
+    readonly store: MemoryStore,
+    policy: Partial<LeasePolicy>,
+  ) {
+    this.#policy = { ...DEFAULT_LEASE_POLICY, ...policy };
+  }
+
+  static async start(policy: Partial<LeasePolicy> = {}): Promise<Fleet> {
+    const fleet = new Fleet(new ManualClock(), new MemoryStore(), policy);
+    await fleet.#run();
+    return fleet;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, store, log } = this;
+    const stored = await store.load();
+    const time = new RegistryTime(stored.registryTimeMs, () => clock.now(), 1_000);
+    const registryNow = () => time.now();
+    this.registry = createRegistry({ store, stored, clock, random: seededRandom(7), registryNow });
+    const { registry } = this;
+    this.leases = new Leases({ registry, policy: this.#policy, clock, registryNow, log });
+    this.expiry = startExpiry({
+      leases: this.leases,
+      store,
+      clock,
+      registryNow,
+      windowMs: this.#policy.defaultTtlMs,
+      log,
+      onHold: (isHeld) => this.holds.push(isHeld),
+    });
+  }
+
+  /** Ends this run, with a last flush or by SIGKILL, and begins the next after `downMs`. */
+  async restart(how: "stop" | "kill", downMs: number): Promise<void> {
+    if (how === "stop") await this.expiry.stop();
+    this.clock.cancelAll();
+    this.clock.stall(downMs);
+    await this.#run();
+  }
+
+  /** Registers instance `n`, and returns its service as recorded. */
+  async register(n: number, change: Partial<RegisterRequest> = {}) {
+    const request = registerRequest({ instanceId: `i${n}`, secretHash: `h${n}`, ...change });
+    const outcome = this.registry.run(register(request, (secret) => secret, 1_000_000));
+    await settle();
+    return (await outcome).service;
+  }
+
+  heartbeat(
+    leaseId: string,
+    stream: LeaseStream = new RecordingStream(),
+    status?: "online" | "degraded",
+    statusReason = "",
+  ) {
+    return this.leases.renew({ leaseId, status, statusReason, load: undefined }, stream);
+  }
+
+  status(n: number): string {
+    const service = this.registry.catalog.serviceByInstance(`i${n}`);
+    return service ? `${service.status}: ${service.statusReason}` : "none";
+  }
+
+  /** Reasons of all commits so far. */
+  reasons(): string[] {
+    return this.store.commits.map(({ reason }) => reason);
+  }
+}

@@ -1,0 +1,55 @@
+import type { Commit } from "../../src/core/change.js";
+import type { EntryRecord } from "../../src/core/entry.js";
+import type { ServiceRecord } from "../../src/core/service.js";
+import type { TokenRecord } from "../../src/core/token.js";
+import type { PresenceFlush, Store, StoredRegistry } from "../../src/store/store.js";
+
+/** A store without a disk, which can be told to fail, for tests of what stands on it. */
+export class MemoryStore implements Store {
+  readonly commits: Commit[] = [];
+  /** Sizes of the transactions, to see what was grouped. */
+  readonly batches: number[] = [];
+  flushes = 0;
+  /** While set, every write throws it. */
+  failure: Error | undefined;
+  #registryTimeMs = 0;
+  readonly #services = new Map<string, ServiceRecord>();
+  readonly #entries = new Map<string, EntryRecord>();
+  readonly #tokens = new Map<string, TokenRecord>();
+
+  async load(): Promise<StoredRegistry> {
+    const last = this.commits.at(-1);
+    return {
+      epoch: "epoch-1",
+      revision: last?.revision ?? 0n,
+      stamp: last?.stamp ?? "",
+      registryTimeMs: this.#registryTimeMs,
+      services: [...this.#services.values()],
+      entries: [...this.#entries.values()],
+      tokens: [...this.#tokens.values()],
+    };
+  }
+
+  async commit(commits: readonly Commit[]): Promise<void> {
+    if (this.failure) throw this.failure;
+    this.batches.push(commits.length);
+    for (const commit of commits) {
+      this.commits.push(commit);
+      for (const service of commit.services) this.#services.set(service.id, service);
+      for (const entry of commit.entries) this.#entries.set(entry.id, entry);
+      for (const token of commit.tokens) this.#tokens.set(token.id, token);
+    }
+  }
+
+  async flush({ registryTimeMs, presences }: PresenceFlush): Promise<void> {
+    if (this.failure) throw this.failure;
+    this.flushes++;
+    this.#registryTimeMs = registryTimeMs;
+    for (const { serviceId, ...presence } of presences) {
+      const service = this.#services.get(serviceId);
+      if (service) this.#services.set(serviceId, { ...service, ...presence });
+    }
+  }
+
+  async close(): Promise<void> {}
+}
