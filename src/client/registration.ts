@@ -73,6 +73,7 @@ export type RegistrationState =
   | "standalone"
   | "rejected"
   | "superseded"
+  | "failed"
   | "closed";
 
 /** What was granted by the newest Register. */
@@ -95,7 +96,9 @@ export type RegistrationEvent =
   | { readonly type: "reconnected"; readonly grant: Grant; readonly registeredAnew: boolean }
   /** The stream to Pulse is lost; it will be tried again in `retryInMs`. */
   | { readonly type: "disconnected"; readonly error: Error; readonly retryInMs: number }
-  /** A Register failed; it will be tried again in `retryInMs`. Attempts count from 1. */
+  /** What `update` changed is registered. */
+  | { readonly type: "updated"; readonly grant: Grant }
+  /** A Register, or opening the stream again, failed; the next attempt is in `retryInMs`. Attempts count from 1. */
   | {
       readonly type: "attempt-failed";
       readonly attempt: number;
@@ -108,7 +111,11 @@ export type RegistrationEvent =
   | { readonly type: "rejected"; readonly error: Error; readonly retryInMs: number }
   /** Another process registered with this identity; this one has stopped. */
   | { readonly type: "superseded" }
-  /** A request of this program is invalid; it will not be tried again. */
+  /**
+   * Pulse refuses the request as invalid, or the identity cannot be read; the
+   * error says why. It will not be tried again. After an `update` the
+   * registration as it was before goes on; else the state is `failed`.
+   */
   | { readonly type: "failed"; readonly error: Error }
   | { readonly type: "closed" };
 

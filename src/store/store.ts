@@ -12,8 +12,6 @@ export interface StoredRegistry {
   readonly stamp: string;
   /** Registry time as last written, in ms. */
   readonly registryTimeMs: number;
-  /** Registry time at which the run before this one began; leases renewed since then were alive in it. */
-  readonly runStartedAtMs: number;
   readonly services: readonly ServiceRecord[];
   readonly entries: readonly EntryRecord[];
   readonly tokens: readonly TokenRecord[];
@@ -26,6 +24,8 @@ export interface Presence {
   readonly lastSeenAt: number;
   /** Registry time. */
   readonly leaseExpiresAt: number;
+  /** See ServiceRecord.leaseCredited. */
+  readonly leaseCredited: boolean;
 }
 
 /**
@@ -43,7 +43,7 @@ export interface Store {
    */
   commit(commits: readonly Commit[], previous: bigint): Promise<void>;
 
-  /** Writes signs of life, registry time and, at a start, when this run began. No revision, no change. */
+  /** Writes signs of life and registry time. No revision, no change. */
   flush(flush: PresenceFlush): Promise<void>;
 
   close(): Promise<void>;
@@ -51,8 +51,6 @@ export interface Store {
 
 export interface PresenceFlush {
   readonly registryTimeMs: number;
-  /** Only at the start of a run. */
-  readonly runStartedAtMs?: number;
   readonly presences: readonly Presence[];
 }
 

@@ -1,0 +1,26 @@
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
+import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
+
+/** Typed clients of one Pulse, on one connection that opens with the first call and reopens by itself. */
+export interface PulseConnection {
+  readonly registry: Client<typeof RegistryService>;
+  readonly downloadClients: Client<typeof DownloadClientService>;
+  readonly tokens: Client<typeof TokenService>;
+  /** Cancels what runs and closes the connection. */
+  close(): void;
+}
+
+/** A Transport that can be closed. */
+export type ClosableTransport = Transport & { close(): void };
+
+/** The typed clients on any transport. */
+export function clientsOn(transport: ClosableTransport): PulseConnection {
+  return {
+    registry: createClient(RegistryService, transport),
+    downloadClients: createClient(DownloadClientService, transport),
+    tokens: createClient(TokenService, transport),
+    close: () => transport.close(),
+  };
+}

@@ -1,0 +1,57 @@
+import type { Interceptor } from "@connectrpc/connect";
+import type { Clock } from "../lib/clock.js";
+import type { Random } from "../lib/random.js";
+import { createGrpcTransport } from "../wire/grpc-transport.js";
+import { createAuthorization, type TokenSource } from "./authorization.js";
+import { type ClosableTransport, clientsOn, type PulseConnection } from "./clients.js";
+import { checkToken, parsePulseAddress } from "./options.js";
+import { createRetry, type RetryPolicy } from "./retry.js";
+
+export interface ConnectOptions {
+  /** Where Pulse is: `http://host:port`, or `host:port`. */
+  readonly pulse: string;
+  readonly token: TokenSource;
+  /** How idempotent calls are tried again; `never`: one attempt, with the attempt's deadline of 10 s. */
+  readonly retry?: Partial<RetryPolicy> | "never";
+  /** For tests. */
+  readonly clock?: Clock;
+  /** For tests. */
+  readonly random?: Random;
+}
+
+/**
+ * Connects to Pulse for calls. Returns at once: an unreachable Pulse shows in
+ * the calls, as a ConnectError of code UNAVAILABLE once their retries are used up.
+ *
+ * @throws TypeError if `pulse` or `token` cannot be used.
+ */
+export function connectPulse(options: ConnectOptions): PulseConnection {
+  const { retry, clock, random } = options;
+  const policy = retry === "never" ? { maxAttempts: 1, totalTimeoutMs: 10_000 } : (retry ?? {});
+  const interceptor = createRetry({
+    policy,
+    ...(clock && { clock }),
+    ...(random && { random }),
+  });
+  return clientsOn(openTransport(options.pulse, options.token, [interceptor]));
+}
+
+/**
+ * A connection that repeats nothing, for a session, which does so itself.
+ *
+ * @throws TypeError if `pulse` or `token` cannot be used.
+ */
+export function connectWithoutRetry(pulse: string, token: TokenSource): PulseConnection {
+  return clientsOn(openTransport(pulse, token, []));
+}
+
+function openTransport(
+  pulse: string,
+  token: TokenSource,
+  interceptors: Interceptor[],
+): ClosableTransport {
+  const address = parsePulseAddress(pulse);
+  // The token comes last, next to the wire: each attempt asks for it anew.
+  const authorize = createAuthorization(checkToken(token));
+  return createGrpcTransport({ address, interceptors: [...interceptors, authorize] });
+}

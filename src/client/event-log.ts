@@ -1,0 +1,62 @@
+import type { Log } from "../lib/log.js";
+import { failureOf } from "./failure.js";
+import type { RegistrationEvent } from "./registration.js";
+
+/** Writes each event of a registration as one line. No event holds a secret. */
+export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) => void {
+  return (event) => {
+    const base = { event: event.type, pulse };
+    switch (event.type) {
+      case "registered":
+      case "updated":
+        return log.info({ ...base, ...about(event.grant) }, `${event.type} with Pulse`);
+      case "reconnected": {
+        const { registeredAnew } = event;
+        return log.info({ ...base, ...about(event.grant), registeredAnew }, "reconnected to Pulse");
+      }
+      case "standalone": {
+        const refused = failureOf(event.error).kind === "refused";
+        const what = refused ? "refused this service" : "was not reachable";
+        return log.info(
+          { ...base, error: event.error.message },
+          `Pulse at ${pulse} ${what} for ${seconds(event.afterMs)}: ` +
+            "this program goes on alone, and keeps trying to register in the background",
+        );
+      }
+      case "closed":
+        return log.info(base, "the registration with Pulse has ended");
+      case "disconnected":
+        return log.warn(
+          { ...base, error: event.error.message },
+          `lost the connection to Pulse; next attempt in ${seconds(event.retryInMs)}`,
+        );
+      case "attempt-failed":
+        return log.warn(
+          { ...base, attempt: event.attempt, error: event.error.message },
+          `attempt ${event.attempt} to reach Pulse failed; next attempt in ${seconds(event.retryInMs)}`,
+        );
+      case "rejected":
+        return log.warn(
+          { ...base, error: event.error.message },
+          `Pulse refuses this service; check its token and identity. Next attempt in ${seconds(event.retryInMs)}`,
+        );
+      case "superseded":
+        return log.warn(
+          base,
+          "another process has registered with this identity, so this one has stopped: " +
+            "give each its own identity directory",
+        );
+      case "failed":
+        return log.error({ ...base, error: event.error.message }, "the registration has failed");
+    }
+  };
+}
+
+function about(grant: { serviceId: string; instanceId: string; entryName: string | undefined }) {
+  const { serviceId, instanceId, entryName } = grant;
+  return { serviceId, instanceId, ...(entryName !== undefined && { entryName }) };
+}
+
+function seconds(ms: number): string {
+  return `${ms < 10_000 ? (ms / 1_000).toFixed(1) : Math.round(ms / 1_000)} s`;
+}

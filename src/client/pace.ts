@@ -1,0 +1,51 @@
+import { type Backoff, type BackoffPolicy, createBackoff } from "../lib/backoff.js";
+
+/** How long the first registration is tried before the program goes on alone. */
+export const DEFAULT_STANDALONE_AFTER_MS = 120_000;
+/** Deadline of one Register: a server that accepts and stays silent is abandoned. */
+export const ATTEMPT_TIMEOUT_MS = 10_000;
+/** How often Pulse is asked again after it refused this caller, and the jitter on top. */
+export const REJECTED_RETRY_MS = 60_000;
+export const REJECTED_JITTER_MS = 5_000;
+/** Bound of the goodbye and the Deregister at the end, together. */
+export const LEAVE_TIMEOUT_MS = 2_000;
+/** Jitter before the first attempt after the process stood still. */
+export const WAKE_JITTER_MS = 500;
+
+const REGISTER: BackoffPolicy = { baseMs: 2_000, factor: 2, capMs: 32_000 };
+const STREAM: BackoffPolicy = { baseMs: 500, factor: 2, capMs: 15_000 };
+const ANEW: BackoffPolicy = { baseMs: 1_000, factor: 2, capMs: 15_000 };
+
+/** The backoff of each thing that is tried again. Only a quiet TTL makes it fresh (invariant 6). */
+export interface Pace {
+  /** After a Register that failed. */
+  readonly register: Backoff;
+  /** After a stream that broke. */
+  readonly stream: Backoff;
+  /** Before registering anew because the lease was lost. */
+  readonly anew: Backoff;
+}
+
+export const FRESH_PACE: Pace = {
+  register: createBackoff(REGISTER),
+  stream: createBackoff(STREAM),
+  anew: createBackoff(ANEW),
+};
+
+/** The wait after one more failure, and the pace from then on. The jitter goes on top of the server's floor. */
+export function slower(
+  pace: Pace,
+  which: keyof Pace,
+  random: number,
+  floorMs = 0,
+): { readonly delayMs: number; readonly pace: Pace } {
+  return {
+    delayMs: floorMs + pace[which].delayMs(random),
+    pace: { ...pace, [which]: pace[which].next() },
+  };
+}
+
+/** How long a heartbeat may go unanswered: one interval and a timeout. */
+export function ackTimeoutMs(intervalMs: number): number {
+  return intervalMs + Math.min(intervalMs, 5_000);
+}

@@ -1,0 +1,163 @@
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type Interceptor, type UnaryRequest } from "@connectrpc/connect";
+import { type BackoffPolicy, createBackoff } from "../lib/backoff.js";
+import { type Clock, sleep, systemClock } from "../lib/clock.js";
+import { type Random, systemRandom } from "../lib/random.js";
+import { serverFloorMs } from "./failure.js";
+
+/** How calls are tried again. */
+export interface RetryPolicy {
+  /** Waits between attempts; full jitter. */
+  readonly backoff: BackoffPolicy;
+  /** Attempts of one call; as many as its deadline allows if left out. */
+  readonly maxAttempts: number;
+  /** Deadline of each attempt: a server that accepts and stays silent is abandoned. */
+  readonly attemptTimeoutMs: number;
+  /** Deadline of the call with all its attempts, unless the call brings its own `timeoutMs`. */
+  readonly totalTimeoutMs: number;
+}
+
+export const DEFAULT_RETRY_POLICY: RetryPolicy = {
+  backoff: { baseMs: 2_000, factor: 2, capMs: 32_000 },
+  maxAttempts: Number.POSITIVE_INFINITY,
+  attemptTimeoutMs: 10_000,
+  totalTimeoutMs: 60_000,
+};
+
+const RETRYABLE: readonly Code[] = [
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.ResourceExhausted,
+  Code.Aborted,
+];
+
+export interface RetryOptions {
+  readonly policy?: Partial<RetryPolicy>;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/**
+ * Tries unary calls again that are safe to repeat: those whose method is
+ * IDEMPOTENT or NO_SIDE_EFFECTS. Every other unary call gets the attempt's
+ * deadline and one attempt; streams pass untouched.
+ *
+ * The server's RetryInfo or `grpc-retry-pushback-ms` is a floor under the
+ * wait. A call is not tried again when the wait would pass its deadline: the
+ * caller gets the real error now instead of DEADLINE_EXCEEDED later.
+ *
+ * A registration does not use this: its session repeats Register itself, with
+ * an event for each attempt and no budget that could cut it short.
+ */
+export function createRetry(options: RetryOptions = {}): Interceptor {
+  const policy = { ...DEFAULT_RETRY_POLICY, ...options.policy };
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? systemRandom;
+  const budget = createRetryBudget();
+
+  return (next) => async (request) => {
+    if (request.stream) return next(request);
+    const askedMs = timeoutOf(request.header);
+    const deadlineAt = clock.now() + (askedMs ?? policy.totalTimeoutMs);
+    let backoff = createBackoff(policy.backoff);
+    for (;;) {
+      const timeoutMs = Math.min(policy.attemptTimeoutMs, deadlineAt - clock.now());
+      try {
+        const response = await attempt(request, backoff.failures, timeoutMs, clock, next);
+        budget.succeeded();
+        return response;
+      } catch (reason) {
+        const error = ConnectError.from(reason);
+        if (request.signal.aborted || !RETRYABLE.includes(error.code)) throw error;
+        const mayRetry = budget.failed();
+        const floorMs = serverFloorMs(error) ?? 0;
+        const waitMs = floorMs + backoff.delayMs(random.next());
+        const left = backoff.failures + 1 < policy.maxAttempts && clock.now() + waitMs < deadlineAt;
+        if (!isRepeatable(request) || !mayRetry || floorMs < 0 || !left) throw error;
+        await wait(clock, waitMs, request.signal);
+        backoff = backoff.next();
+      }
+    }
+  };
+}
+
+/** One attempt with its own deadline. Leaves neither a timer nor a listener behind. */
+async function attempt<T>(
+  request: UnaryRequest,
+  earlierAttempts: number,
+  timeoutMs: number,
+  clock: Clock,
+  next: (request: UnaryRequest) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(request.signal.reason);
+  if (request.signal.aborted) onAbort();
+  request.signal.addEventListener("abort", onAbort, { once: true });
+  const timer = clock.setTimer(timeoutMs, () => {
+    const text = `no answer to ${request.method.name} within ${Math.round(timeoutMs)} ms`;
+    controller.abort(new ConnectError(text, Code.DeadlineExceeded));
+  });
+  const header = new Headers(request.header);
+  header.set("grpc-timeout", `${Math.min(Math.max(1, Math.ceil(timeoutMs)), 99_999_999)}m`);
+  if (earlierAttempts > 0) header.set("grpc-previous-rpc-attempts", String(earlierAttempts));
+  try {
+    return await next({ ...request, header, signal: controller.signal });
+  } catch (reason) {
+    throw controller.signal.aborted ? controller.signal.reason : reason;
+  } finally {
+    timer.cancel();
+    request.signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function isRepeatable(request: UnaryRequest): boolean {
+  const level = request.method.idempotency;
+  return (
+    level === MethodOptions_IdempotencyLevel.IDEMPOTENT ||
+    level === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
+  );
+}
+
+async function wait(clock: Clock, waitMs: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(clock, waitMs, signal);
+  } catch (reason) {
+    throw ConnectError.from(reason, Code.Canceled);
+  }
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1_000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+};
+
+/** The call's own timeout in ms, from the header in which gRPC transports it. */
+function timeoutOf(header: Headers): number | undefined {
+  const match = /^(\d{1,8})([HMSmun])$/.exec(header.get("grpc-timeout") ?? "");
+  const unitMs = UNIT_MS[match?.[2] ?? ""];
+  return match && unitMs !== undefined ? Number(match[1]) * unitMs : undefined;
+}
+
+/** Retry throttling of gRFC A6: tokens that failures spend and successes slowly earn back. */
+export interface RetryBudget {
+  /** Notes a failure; false: too many calls fail, do not add a retry to them. */
+  failed(): boolean;
+  succeeded(): void;
+}
+
+export function createRetryBudget(maxTokens = 10, tokenRatio = 0.1): RetryBudget {
+  let tokens = maxTokens;
+  return {
+    failed() {
+      tokens = Math.max(0, tokens - 1);
+      return tokens > maxTokens / 2;
+    },
+    succeeded() {
+      tokens = Math.min(maxTokens, tokens + tokenRatio);
+    },
+  };
+}

@@ -1,0 +1,161 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HeartbeatRequestSchema } from "../../gen/pulse/v1/registry_service_pb.js";
+import type { PulseConnection } from "./clients.js";
+import {
+  type Described,
+  fromHeartbeatResponse,
+  fromRegisterResponse,
+  toRegisterRequest,
+} from "./convert.js";
+import { type Failure, failureOf, unavailable } from "./failure.js";
+import type { Identity } from "./identity.js";
+import { createMessageQueue, type MessageQueue } from "./message-queue.js";
+import { ATTEMPT_TIMEOUT_MS } from "./pace.js";
+import type { ServiceHealth } from "./registration.js";
+import type { SessionEvent } from "./session-state.js";
+
+type Connection = Pick<PulseConnection, "registry" | "close">;
+type Heartbeat = MessageInitShape<typeof HeartbeatRequestSchema>;
+
+/** Pulse is told of a deadline a little after the session's own timer, so that the latter goes first. */
+const CALL_TIMEOUT_MS = ATTEMPT_TIMEOUT_MS + 1_000;
+
+export interface SessionCallsOptions {
+  /** Makes a connection, without retry. */
+  readonly dial: () => Connection;
+  readonly identity: () => Promise<Identity>;
+  readonly ttlMs: number | undefined;
+  /** Gets what a call has brought; `isCurrent` says whether that call still counts. */
+  readonly arrive: (event: SessionEvent, isCurrent: () => boolean) => void;
+}
+
+/**
+ * A session's calls to Pulse: one connection, at most one Register and one
+ * stream. What a call brings becomes an event; nothing here throws, and a call
+ * that was cancelled brings nothing.
+ */
+export class SessionCalls {
+  readonly #options: SessionCallsOptions;
+  #connection: Connection | undefined;
+  #register: AbortController | undefined;
+  #deregister: AbortController | undefined;
+  #stream:
+    | { readonly outgoing: MessageQueue<Heartbeat>; readonly controller: AbortController }
+    | undefined;
+
+  constructor(options: SessionCallsOptions) {
+    this.#options = options;
+  }
+
+  async register(
+    described: Described,
+    health: ServiceHealth | undefined,
+    attempt: number,
+  ): Promise<void> {
+    const call = new AbortController();
+    this.#register = call;
+    const event = await this.#registerOnce(described, health, attempt, call.signal);
+    this.#options.arrive(event, () => this.#register === call);
+  }
+
+  async #registerOnce(
+    described: Described,
+    health: ServiceHealth | undefined,
+    attempt: number,
+    signal: AbortSignal,
+  ): Promise<SessionEvent> {
+    let identity: Identity;
+    try {
+      identity = await this.#options.identity();
+    } catch (error) {
+      return { type: "register-failed", failure: { kind: "invalid", error: asError(error) } };
+    }
+    try {
+      const request = toRegisterRequest(described, identity, health, this.#options.ttlMs);
+      const headers = { "grpc-previous-rpc-attempts": String(attempt - 1) };
+      const response = await this.#connected().registry.register(request, {
+        signal,
+        timeoutMs: CALL_TIMEOUT_MS,
+        ...(attempt > 1 && { headers }),
+      });
+      return fromRegisterResponse(response);
+    } catch (error) {
+      return { type: "register-failed", failure: failureOf(error) };
+    }
+  }
+
+  cancelRegister(): void {
+    this.#register?.abort();
+    this.#register = undefined;
+  }
+
+  async openStream(): Promise<void> {
+    const stream = {
+      outgoing: createMessageQueue<Heartbeat>(),
+      controller: new AbortController(),
+    };
+    this.#stream = stream;
+    const isCurrent = () => this.#stream === stream;
+    let failure: Failure = unavailable("Pulse ended the stream");
+    try {
+      const { signal } = stream.controller;
+      for await (const response of this.#connected().registry.heartbeat(stream.outgoing, {
+        signal,
+      })) {
+        const event = fromHeartbeatResponse(response);
+        if (event) this.#options.arrive(event, isCurrent);
+      }
+    } catch (error) {
+      failure = failureOf(error);
+    }
+    this.#options.arrive({ type: "stream-ended", failure }, isCurrent);
+  }
+
+  send(heartbeat: Heartbeat): void {
+    this.#stream?.outgoing.push(heartbeat);
+  }
+
+  closeStream(): void {
+    this.#stream?.outgoing.end();
+    // Leaving the iteration would not cancel the call; only its signal does.
+    this.#stream?.controller.abort();
+    this.#stream = undefined;
+  }
+
+  /** Brings `deregistered` in the end, also if it fails. */
+  async deregister(): Promise<void> {
+    const call = new AbortController();
+    this.#deregister = call;
+    try {
+      const identity = await this.#options.identity();
+      await this.#connected().registry.deregister(identity, { signal: call.signal });
+    } catch {
+      // The registration is left to expire.
+    }
+    this.#options.arrive({ type: "deregistered" }, () => this.#deregister === call);
+  }
+
+  /** Drops the connection, which may be half-open: calls on it would wait for the kernel to notice. */
+  renewConnection(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  /** The end of everything. */
+  hangUp(): void {
+    this.cancelRegister();
+    this.closeStream();
+    this.#deregister?.abort();
+    this.#deregister = undefined;
+    this.renewConnection();
+  }
+
+  #connected(): Connection {
+    this.#connection ??= this.#options.dial();
+    return this.#connection;
+  }
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}

@@ -1,0 +1,130 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
+import {
+  type HeartbeatRequest,
+  LeaseLostReason,
+  type RegisterRequest,
+  RegistryService,
+} from "../../gen/pulse/v1/registry_service_pb.js";
+import { clientsOn, type PulseConnection } from "../../src/client/clients.js";
+
+/** A Pulse in memory whose moods a test can set. */
+export class FakePulse {
+  /** What calls meet. `silent`: never an answer. */
+  mood: "well" | "away" | "silent" | ConnectError = "well";
+  /** What heartbeats meet once the stream is open. */
+  heartbeats: "answered" | "unanswered" | "stream-dies" = "answered";
+  epoch = "epoch-1";
+  readonly registers: RegisterRequest[] = [];
+  readonly beats: HeartbeatRequest[] = [];
+  readonly removed: string[] = [];
+  readonly headers: Headers[] = [];
+  /** Connections made, and streams that are open. */
+  dials = 0;
+  streams = 0;
+  mostStreams = 0;
+  #generation = 0n;
+  #lease = "";
+  #push: ((loss: LeaseLostReason | { drainMs: number }) => void) | undefined;
+
+  readonly dial = (): PulseConnection => {
+    this.dials++;
+    const closed = new AbortController();
+    const transport = createRouterTransport(({ service }) => {
+      service(RegistryService, {
+        register: async (request, { signal, requestHeader }) => {
+          this.registers.push(request);
+          this.headers.push(requestHeader);
+          await this.#meet(signal);
+          this.#generation++;
+          this.#lease = `lease-${this.#generation}`;
+          return {
+            service: { id: "svc-1", instanceId: request.instanceId },
+            lease: {
+              id: this.#lease,
+              ttl: durationFromMs(15_000),
+              heartbeatInterval: durationFromMs(5_000),
+            },
+            generation: this.#generation,
+            epoch: this.epoch,
+            revision: this.#generation,
+          };
+        },
+        heartbeat: (requests, { signal }) => this.#heartbeat(requests, signal),
+        deregister: async (request, { signal }) => {
+          await this.#meet(signal);
+          this.removed.push(request.instanceId);
+          return { removed: true };
+        },
+      });
+    });
+    return clientsOn({ ...transport, close: () => closed.abort() });
+  };
+
+  /** Says something unasked on the open stream. */
+  say(what: LeaseLostReason | { drainMs: number }): void {
+    this.#push?.(what);
+  }
+
+  /** Forgets every lease, like a Pulse with an empty data directory. */
+  forget(): void {
+    this.#lease = "";
+    this.epoch = "epoch-2";
+  }
+
+  async #meet(signal: AbortSignal): Promise<void> {
+    if (this.mood === "well") return;
+    if (this.mood instanceof ConnectError) throw this.mood;
+    if (this.mood === "away") throw new ConnectError("connection refused", Code.Unavailable);
+    await new Promise((_, reject) => signal.addEventListener("abort", reject, { once: true }));
+  }
+
+  async *#heartbeat(requests: AsyncIterable<HeartbeatRequest>, signal: AbortSignal) {
+    await this.#meet(signal);
+    const leaseId = this.#lease;
+    this.streams++;
+    this.mostStreams = Math.max(this.mostStreams, this.streams);
+    const iterator = requests[Symbol.asyncIterator]();
+    const aborted = new Promise<"aborted">((resolve) =>
+      signal.addEventListener("abort", () => resolve("aborted"), { once: true }),
+    );
+    try {
+      let next = iterator.next();
+      for (;;) {
+        const pushed = new Promise<LeaseLostReason | { drainMs: number }>((resolve) => {
+          this.#push = resolve;
+        });
+        const what = await Promise.race([next, pushed, aborted]);
+        if (what === "aborted") return;
+        if (typeof what === "number") {
+          yield { event: { case: "leaseLost" as const, value: { leaseId, reason: what } } };
+          continue;
+        }
+        if ("drainMs" in what) {
+          const value = { retryAfter: durationFromMs(what.drainMs) };
+          yield { event: { case: "draining" as const, value } };
+          continue;
+        }
+        if (what.done) return;
+        const beat = what.value;
+        this.beats.push(beat);
+        if (this.heartbeats === "stream-dies") throw new ConnectError("gone", Code.Unavailable);
+        if (this.heartbeats === "answered") yield this.#answer(beat);
+        next = iterator.next();
+      }
+    } finally {
+      this.streams--;
+    }
+  }
+
+  #answer({ leaseId, sequence }: HeartbeatRequest) {
+    if (leaseId !== this.#lease) {
+      const reason = LeaseLostReason.UNKNOWN;
+      return { event: { case: "leaseLost" as const, value: { leaseId, reason } } };
+    }
+    const ttl = durationFromMs(15_000);
+    const heartbeatInterval = durationFromMs(5_000);
+    const value = { leaseId, sequence, ttl, heartbeatInterval };
+    return { event: { case: "renewed" as const, value } };
+  }
+}
