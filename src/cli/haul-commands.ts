@@ -1,0 +1,171 @@
+import { Command, Option } from "commander";
+import { type HaulOptions, haulProbe, startHaul } from "../haul/index.js";
+import { silentLog } from "../lib/log.js";
+import { UsageError } from "./failure.js";
+import { createLogger } from "./logger.js";
+import {
+  type HostPort,
+  hostPortOption,
+  jsonOption,
+  type LogLevel,
+  logLevelOption,
+  parseApiUrl,
+  pulseUrlOption,
+  tokenFileOption,
+} from "./options.js";
+import { print, renderTable } from "./output.js";
+import { haulStateDirectory, pulseDataDirectory } from "./places.js";
+import { findTokenFor } from "./pulse-call.js";
+import { runUntilStopped } from "./run-until-stopped.js";
+import { readSecretFile } from "./token-lookup.js";
+
+interface ClientOptions {
+  readonly kind?: string;
+  readonly url?: string;
+  readonly username?: string;
+  readonly passwordFile?: string;
+  readonly apiKeyFile?: string;
+}
+
+interface RunOptions extends ClientOptions {
+  readonly pulse: string;
+  readonly tokenFile?: string;
+  readonly name: string;
+  readonly advertiseUrl?: string;
+  readonly listen: HostPort;
+  readonly data?: string;
+  readonly downloadDir?: string;
+  readonly logLevel: LogLevel;
+}
+
+/** `haul run`: registers a download client and keeps it alive, until it is told to stop. */
+export function runCommand(): Command {
+  return addClientOptions(new Command("run"))
+    .description(
+      "register a download client; with none given, start an aria2 if there is one, or register Haul itself",
+    )
+    .addOption(pulseUrlOption())
+    .addOption(tokenFileOption())
+    .addOption(
+      new Option("--name <name>", "name for people; two Hauls on one host need two")
+        .env("HAUL_NAME")
+        .default("haul"),
+    )
+    .addOption(
+      new Option(
+        "--advertise-url <url>",
+        "URL at which media managers reach the download client, if not --url",
+      )
+        .env("HAUL_ADVERTISE_URL")
+        .argParser(parseApiUrl),
+    )
+    .addOption(hostPortOption("HAUL_LISTEN", "127.0.0.1:9797"))
+    .addOption(
+      new Option(
+        "--data <directory>",
+        "where to keep identity and API key; default $XDG_STATE_HOME/haul/NAME, else ~/.local/state/haul/NAME",
+      ).env("HAUL_DATA"),
+    )
+    .addOption(
+      new Option("--download-dir <directory>", "where an aria2 that Haul starts puts files").env(
+        "HAUL_DOWNLOAD_DIR",
+      ),
+    )
+    .addOption(logLevelOption("HAUL_LOG_LEVEL"))
+    .action(run);
+}
+
+async function run(options: RunOptions, command: Command): Promise<void> {
+  const { env } = process;
+  const fronted = await frontedClient(options, command);
+  const log = createLogger(options.logLevel);
+  /** Looked for at each attempt: Pulse makes it at its first start, which may come later. */
+  const token = async () =>
+    (await findTokenFor(command, pulseDataDirectory(env.PULSE_DATA, env), ["service"])).token;
+  await runUntilStopped(log, async () => {
+    const haul = await startHaul({
+      ...fronted,
+      pulse: options.pulse,
+      token,
+      name: options.name,
+      listen: options.listen,
+      stateDirectory: haulStateDirectory(options.data, options.name, env),
+      ...(options.advertiseUrl ? { advertiseUrl: options.advertiseUrl } : {}),
+      ...(options.downloadDir ? { downloadDirectory: options.downloadDir } : {}),
+      log,
+    });
+    return () => haul.close();
+  });
+}
+
+/** `haul probe`: asks the download client once. */
+export function probeCommand(): Command {
+  return addClientOptions(new Command("probe"))
+    .description("ask the download client once, with these credentials, and print what it says")
+    .addOption(jsonOption())
+    .action(async (options: ClientOptions & { json?: boolean }, command: Command) => {
+      const probe = await haulProbe({ ...(await frontedClient(options, command)), log: silentLog });
+      if (options.json) print(JSON.stringify(probe, null, 2));
+      else print(probe);
+      if (probe.outcome !== "ok") process.exitCode = 1;
+    });
+}
+
+function addClientOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--kind <kind>", "what the download client is, such as qbittorrent or aria2").env(
+        "HAUL_KIND",
+      ),
+    )
+    .addOption(
+      new Option("--url <url>", "where it is, such as http://127.0.0.1:8080")
+        .env("HAUL_URL")
+        .argParser(parseApiUrl),
+    )
+    .addOption(new Option("--username <name>", "user to log in as").env("HAUL_USERNAME"))
+    .addOption(
+      new Option(
+        "--password-file <file>",
+        "file with the password; or the password in HAUL_PASSWORD",
+      ).env("HAUL_PASSWORD_FILE"),
+    )
+    .addOption(
+      new Option(
+        "--api-key-file <file>",
+        "file with the API key or RPC secret; or the key in HAUL_API_KEY",
+      ).env("HAUL_API_KEY_FILE"),
+    );
+}
+
+/** The download client that the options name, with its credentials read; nothing if they name none. */
+async function frontedClient(options: ClientOptions, command: Command): Promise<FrontedClient> {
+  const { kind, url, username } = options;
+  if (kind && !url) throw new UsageError("--kind needs --url: say where the download client is");
+  if (url && !kind) throw new UsageError("--url needs --kind: say what the download client is");
+  const password = await readSecret(command, "passwordFile", "HAUL_PASSWORD");
+  const apiKey = await readSecret(command, "apiKeyFile", "HAUL_API_KEY");
+  if (password && apiKey) throw new UsageError("give a password or an API key, not both");
+  const credential = password ?? apiKey;
+  if (!kind && (username || credential))
+    throw new UsageError("a user name, password or API key needs --kind and --url");
+  return {
+    ...(kind && url ? { kind, url } : {}),
+    ...(username ? { username } : {}),
+    ...(password ? { password } : {}),
+    ...(apiKey ? { apiKey } : {}),
+  };
+}
+
+/** A secret from the file that was typed, else from its variable, else from the file that a variable names. */
+async function readSecret(
+  command: Command,
+  fileOption: string,
+  variable: string,
+): Promise<string | undefined> {
+  const file: string | undefined = command.getOptionValue(fileOption);
+  const wasTyped = command.getOptionValueSource(fileOption) === "cli";
+  const given = process.env[variable];
+  if (given && !wasTyped) return given;
+  return file === undefined ? undefined : readSecretFile(file);
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+import { probeCommand, runCommand } from "./haul-commands.js";
+import { createProgram, runProgram } from "./program.js";
+
+const program = createProgram(
+  "haul",
+  "The agent beside a download client: registers it with Pulse and keeps it alive there.",
+);
+program.addCommand(runCommand()).addCommand(probeCommand());
+await runProgram(program);

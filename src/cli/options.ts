@@ -1,0 +1,135 @@
+import type { DescEnum } from "@bufbuild/protobuf";
+import { InvalidArgumentError, Option } from "commander";
+import { UsageError } from "./failure.js";
+
+export const DEFAULT_PULSE_URL = "http://127.0.0.1:9696";
+
+const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface HostPort {
+  /** Host name or IP address, an IPv6 address without brackets. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** Reads `127.0.0.1:9696` or `[::1]:9696`. */
+export function parseHostPort(text: string): HostPort {
+  const match = /^(?:\[([0-9a-fA-F:.]+(?:%\w+)?)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined || port > 65_535)
+    throw new InvalidArgumentError(
+      "Give HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:9696 or [::1]:9696.",
+    );
+  return { host, port };
+}
+
+/** Reads Pulse's address, a URL or `host:port` or `host`, and returns it as a URL without a path. */
+export function parsePulseUrl(text: string): string {
+  const isUrl = text.includes("://");
+  const full = isUrl ? text : `http://${text}${/:\d+$/.test(text) ? "" : ":9696"}`;
+  const url = URL.canParse(full) ? new URL(full) : undefined;
+  const isBare = url?.pathname === "/" && url.search === "" && url.hash === "";
+  if (!url || !isBare || !/^https?:$/.test(url.protocol) || hasUserInfo(url))
+    throw new InvalidArgumentError(
+      `Give Pulse's address without a path or user name, such as ${DEFAULT_PULSE_URL}.`,
+    );
+  return url.origin;
+}
+
+/** Reads the URL of a download client. */
+export function parseApiUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw new InvalidArgumentError("Give an http or https URL, such as http://127.0.0.1:8080.");
+  if (hasUserInfo(url))
+    throw new InvalidArgumentError(
+      "Give the user name with --username and the password with --password-file.",
+    );
+  return text;
+}
+
+function hasUserInfo(url: URL): boolean {
+  return url.username !== "" || url.password !== "";
+}
+
+/** Whether a variable such as PULSE_INSECURE says yes. Commander would take `false` for a yes. */
+export function readSwitch(name: string, env: NodeJS.ProcessEnv): boolean {
+  const text = env[name]?.toLowerCase() ?? "";
+  if (["1", "true", "yes"].includes(text)) return true;
+  if (["", "0", "false", "no"].includes(text)) return false;
+  throw new UsageError(`variable ${name} must be true or false`);
+}
+
+export function hostPortOption(variable: string, defaultText: string): Option {
+  return new Option("--listen <host:port>", "address to listen on")
+    .env(variable)
+    .argParser(parseHostPort)
+    .default(parseHostPort(defaultText), defaultText);
+}
+
+export function logLevelOption(variable: string): Option {
+  return new Option("--log-level <level>", "least level to log")
+    .env(variable)
+    .choices(LOG_LEVELS)
+    .default("info");
+}
+
+export function pulseUrlOption(): Option {
+  return new Option("--pulse <url>", "where Pulse is")
+    .env("PULSE_URL")
+    .argParser(parsePulseUrl)
+    .default(DEFAULT_PULSE_URL);
+}
+
+export function pulseDataOption(): Option {
+  return new Option(
+    "--data <directory>",
+    "Pulse's data directory; default $XDG_STATE_HOME/pulse, else ~/.local/state/pulse",
+  ).env("PULSE_DATA");
+}
+
+export function tokenFileOption(): Option {
+  return new Option(
+    "--token-file <file>",
+    "file with the token; else PULSE_TOKEN, else the token in Pulse's data directory on this host",
+  ).env("PULSE_TOKEN_FILE");
+}
+
+export function jsonOption(): Option {
+  return new Option("--json", "print one JSON object instead of a table");
+}
+
+/** An option that takes words for the values of an enum, several of them unless told `single`. */
+export function enumOption(
+  flag: string,
+  description: string,
+  schema: DescEnum,
+  arity: "single" | "several" = "several",
+): Option {
+  const value = arity === "single" ? flag : `${flag}...`;
+  return new Option(`--${flag} <${value}>`, description).choices(enumWords(schema));
+}
+
+/** The values of an enum as words: `SERVICE_STATUS_ONLINE` is `online`. */
+export function enumWords(schema: DescEnum): string[] {
+  return schema.values
+    .filter((value) => value.number !== 0)
+    .map((value) => wordOf(value.localName));
+}
+
+/** The number of a word from `enumWords`; 0, which means "any", for none. */
+export function enumNumber(schema: DescEnum, word: string | undefined): number {
+  return schema.values.find((value) => wordOf(value.localName) === word)?.number ?? 0;
+}
+
+/** The word for an enum value; `unspecified` for one this program does not know. */
+export function enumWord(schema: DescEnum, number: number): string {
+  return wordOf(schema.value[number]?.localName ?? "UNSPECIFIED");
+}
+
+function wordOf(localName: string): string {
+  return localName.toLowerCase().replaceAll("_", "-");
+}

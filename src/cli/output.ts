@@ -1,0 +1,91 @@
+import { styleText } from "node:util";
+import { type DescMessage, type MessageShape, toJsonString } from "@bufbuild/protobuf";
+import Table from "cli-table3";
+
+/** Whether to colour what goes to stdout: a terminal that can, and no NO_COLOR. */
+export function hasColours(): boolean {
+  return process.stdout.isTTY === true && process.stdout.hasColors();
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** For what people read and programs do not: stdout stays clean. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** A message in proto JSON, with the fields that have their default value too: `[]` and `false` are answers. */
+export function printJson<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+): void {
+  print(toJsonString(schema, message, { alwaysEmitImplicit: true, prettySpaces: 2 }));
+}
+
+/** Columns without lines, as `ps` prints them; `empty` if there are no rows. */
+export function renderTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  empty: string,
+): string {
+  if (rows.length === 0) return empty;
+  const table = new Table({
+    head: head.map((title) => paint("bold", title)),
+    chars: NO_LINES,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
+  });
+  for (const row of rows) table.push([...row]);
+  return table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+const NO_LINES = {
+  top: "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  bottom: "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  left: "",
+  "left-mid": "",
+  mid: "",
+  "mid-mid": "",
+  right: "",
+  "right-mid": "",
+  middle: "   ",
+};
+
+export type Style = "bold" | "dim" | "red" | "yellow" | "green";
+
+export function paint(style: Style, text: string): string {
+  return hasColours() ? styleText(style, text, { validateStream: false }) : text;
+}
+
+/**
+ * Text from elsewhere, fit for a terminal: what could move the cursor, change
+ * the title or turn the reading direction becomes a visible mark.
+ */
+export function cell(text: string): string {
+  return text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "\ufffd") || "-";
+}
+
+/** A state such as `online`, in the colour of a traffic light. */
+export function stateCell(state: string): string {
+  const style = STATE_STYLES[state];
+  return style ? paint(style, state) : state;
+}
+
+const STATE_STYLES: Readonly<Record<string, Style>> = {
+  online: "green",
+  degraded: "yellow",
+  offline: "red",
+  rejected: "red",
+  revoked: "dim",
+};

@@ -1,0 +1,50 @@
+import type { Command } from "commander";
+import { connectPulse, type PulseConnection } from "../client/index.js";
+import { callFailure } from "./failure.js";
+import { pulseDataOption, pulseUrlOption, tokenFileOption } from "./options.js";
+import { pulseDataDirectory } from "./places.js";
+import { type FoundToken, findToken, type TokenSearch } from "./token-lookup.js";
+
+/** Adds the options that every command has which calls Pulse. */
+export function addCallOptions(command: Command): Command {
+  return command
+    .addOption(pulseUrlOption())
+    .addOption(tokenFileOption())
+    .addOption(pulseDataOption());
+}
+
+/** The token that the options of `command` and the variables lead to. */
+export function findTokenFor(
+  command: Command,
+  pulseDataDirectory: string,
+  accept: TokenSearch["accept"],
+): Promise<FoundToken> {
+  const options = command.opts<{ pulse: string; tokenFile?: string }>();
+  return findToken({
+    file: options.tokenFile,
+    fileWasTyped: command.getOptionValueSource("tokenFile") === "cli",
+    token: process.env.PULSE_TOKEN,
+    pulseUrl: options.pulse,
+    dataDirectory: pulseDataDirectory,
+    accept,
+  });
+}
+
+/** Calls Pulse as the options of `command` say, and leaves no connection behind. */
+export async function callPulse<Answer>(
+  command: Command,
+  accept: TokenSearch["accept"],
+  call: (pulse: PulseConnection) => Promise<Answer>,
+): Promise<Answer> {
+  const { pulse: url, data } = command.opts<{ pulse: string; data?: string }>();
+  const dataDirectory = pulseDataDirectory(data, process.env);
+  const { token, source } = await findTokenFor(command, dataDirectory, accept);
+  const pulse = connectPulse({ pulse: url, token, retry: "never" });
+  try {
+    return await call(pulse);
+  } catch (error) {
+    throw callFailure(error, url, source);
+  } finally {
+    pulse.close();
+  }
+}

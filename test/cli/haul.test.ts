@@ -1,0 +1,166 @@
+import { readFile, stat } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createProgramGroup, type ProgramGroup } from "../support/processes.js";
+
+let group: ProgramGroup;
+
+beforeAll(async () => {
+  group = await createProgramGroup();
+});
+
+afterAll(() => group.stop());
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+describe("usage", () => {
+  test("--help names every option's variable", async () => {
+    const { code, stdout } = await group.run("haul", ["run", "--help"]);
+    expect(code).toBe(0);
+    for (const variable of [
+      "KIND",
+      "URL",
+      "NAME",
+      "USERNAME",
+      "PASSWORD",
+      "API_KEY",
+      "LISTEN",
+      "DATA",
+    ])
+      expect(stdout).toContain(`HAUL_${variable}`);
+  });
+
+  test.each([
+    { args: ["run", "--kind", "aria2"], says: "--kind needs --url" },
+    { args: ["run", "--url", "http://127.0.0.1:1"], says: "--url needs --kind" },
+    { args: ["run", "--username", "me"], says: "needs --kind and --url" },
+    { args: ["run", "--url", "127.0.0.1:6800"], says: "Give an http or https URL" },
+    { args: ["run", "--listen", "9797"], says: "Give HOST:PORT" },
+    { args: ["probe"], says: "--kind" },
+  ])("$args is wrong usage: 2, and says what to do", async ({ args, says }) => {
+    const { code, stdout, stderr } = await group.run("haul", args);
+    expect(stderr).toMatch(/^haul: [^\n]+\n$/);
+    expect(stderr).toContain(says);
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+  });
+
+  test("a URL with user-info is refused without repeating the password", async () => {
+    const args = ["run", "--kind", "aria2", "--url", "http://me:plain-secret@nas:6800"];
+    const { code, stderr } = await group.run("haul", args);
+    expect(code).toBe(2);
+    expect(stderr).toContain("--password-file");
+    expect(stderr).not.toContain("plain-secret");
+  });
+
+  test("a password and an API key are one too many", async () => {
+    const args = ["probe", "--kind", "aria2", "--url", "http://127.0.0.1:1"];
+    const env = { HAUL_PASSWORD: "plain-secret", HAUL_API_KEY: "plain-secret" };
+    const { code, stderr } = await group.run("haul", args, env);
+    expect(code).toBe(2);
+    expect(stderr).toContain("not both");
+    expect(stderr).not.toContain("plain-secret");
+  });
+
+  test("a password file that is not there is one sentence and 1", async () => {
+    const file = join(group.directory, "no-such-file");
+    const args = [
+      "probe",
+      "--kind",
+      "qbittorrent",
+      "--url",
+      "http://127.0.0.1:1",
+      "--username",
+      "me",
+    ];
+    const { code, stderr } = await group.run("haul", [...args, "--password-file", file]);
+    expect(code).toBe(1);
+    expect(stderr).toBe(`haul: cannot read ${file} (ENOENT): check its path and permissions\n`);
+  });
+});
+
+describe("run", () => {
+  test("serves without a Pulse, and SIGTERM ends it with 0", async () => {
+    const port = await freePort();
+    const haul = group.start("haul", ["run"], {
+      HAUL_LISTEN: "127.0.0.1:0",
+      PULSE_URL: `http://127.0.0.1:${port}`,
+      XDG_STATE_HOME: join(group.directory, "alone"),
+      HAUL_NAME: "box",
+    });
+    const { url } = await haul.line("haul.listening");
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+    const key = join(group.directory, "alone", "haul", "box", "api.key");
+    expect((await stat(key)).mode & 0o777).toBe(0o600);
+    haul.kill("SIGTERM");
+    expect(await haul.exit).toEqual({ code: 0, signal: null });
+  });
+
+  test("finds the token that Pulse makes later, and registers", async () => {
+    const listen = `127.0.0.1:${await freePort()}`;
+    const env = {
+      PULSE_DATA: join(group.directory, "later"),
+      PULSE_LISTEN: listen,
+      PULSE_URL: `http://${listen}`,
+      HAUL_LISTEN: "127.0.0.1:0",
+      HAUL_DATA: join(group.directory, "early"),
+    };
+    const haul = group.start("haul", ["run"], env);
+    await haul.line("haul.listening");
+    const pulse = group.start("pulse", ["serve"], env);
+    await pulse.line("pulse.listening");
+    await haul.line("haul.registered");
+    const token = (await readFile(join(env.PULSE_DATA, "tokens", "service.token"), "utf8")).trim();
+    expect(haul.stdout + pulse.stdout).not.toContain(token);
+    await haul.stop();
+    await pulse.stop();
+  });
+
+  test("shows no password in its log or in the list of processes", async () => {
+    const haul = group.start(
+      "haul",
+      ["run", "--kind", "qbittorrent", "--url", `http://127.0.0.1:${await freePort()}`],
+      {
+        HAUL_LISTEN: "127.0.0.1:0",
+        HAUL_DATA: join(group.directory, "secretive"),
+        HAUL_USERNAME: "me",
+        HAUL_PASSWORD: "plain-secret",
+        HAUL_LOG_LEVEL: "debug",
+      },
+    );
+    await haul.line("haul.listening");
+    expect(await readFile(`/proc/${haul.pid}/cmdline`, "utf8")).not.toContain("plain-secret");
+    await haul.stop();
+    expect(haul.stdout + haul.stderr).not.toContain("plain-secret");
+  });
+
+  test("a port in use is one sentence and 1", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => taken.once("listening", resolve));
+    const { port } = taken.address() as { port: number };
+    const { code, stderr } = await group.run("haul", ["run", "--listen", `127.0.0.1:${port}`]);
+    taken.close();
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^haul: [^\n]+\n$/);
+    expect(stderr).toContain(String(port));
+  });
+});
+
+describe("probe", () => {
+  test("of a download client that does not answer: says so and ends with 1", async () => {
+    const url = `http://127.0.0.1:${await freePort()}`;
+    const { code, stdout } = await group.run("haul", ["probe", "--kind", "aria2", "--url", url]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("unreachable");
+    const json = await group.run("haul", ["probe", "--kind", "aria2", "--url", url, "--json"]);
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({ outcome: "unreachable" });
+  });
+});

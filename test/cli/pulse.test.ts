@@ -1,0 +1,371 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectPulse } from "../../src/client/index.js";
+import {
+  createProgramGroup,
+  type ProgramGroup,
+  type RunningProgram,
+} from "../support/processes.js";
+
+let group: ProgramGroup;
+let server: RunningProgram;
+let url: string;
+let data: string;
+
+beforeAll(async () => {
+  group = await createProgramGroup();
+  data = join(group.directory, "data");
+  server = group.start("pulse", ["serve", "--listen", "127.0.0.1:0", "--data", data]);
+  url = String((await server.line("pulse.listening")).url);
+});
+
+afterAll(() => group.stop());
+
+/** A client command against the running Pulse. */
+function pulse(...args: string[]) {
+  return group.run("pulse", args, { PULSE_URL: url, PULSE_DATA: data });
+}
+
+function expectOneSentence(stderr: string): void {
+  expect(stderr).toMatch(/^pulse: [^\n]+\n$/);
+  expect(stderr).not.toMatch(/ {4}at |\.ts:\d+/);
+}
+
+describe("usage", () => {
+  test("--help lists the commands and ends with 0", async () => {
+    const { code, stdout } = await group.run("pulse", ["--help"]);
+    expect(code).toBe(0);
+    for (const command of ["serve", "services", "clients", "token"])
+      expect(stdout).toContain(command);
+  });
+
+  test("--version is the package's", async () => {
+    const { version } = JSON.parse(await readFile("package.json", "utf8"));
+    expect((await group.run("pulse", ["--version"])).stdout).toBe(`${version}\n`);
+  });
+
+  test.each([
+    { args: [], says: /Usage: pulse/ },
+    { args: ["token"], says: /Usage: pulse token/ },
+    { args: ["srve"], says: /unknown command 'srve' \(Did you mean serve\?\)/ },
+    { args: ["serve", "--listen", "9696"], says: /--listen.*Give HOST:PORT/ },
+    { args: ["serve", "extra"], says: /too many arguments/ },
+    {
+      args: ["serve", "--log-level", "loud"],
+      says: /Allowed choices are debug, info, warn, error/,
+    },
+    { args: ["services", "list", "--status", "on"], says: /Allowed choices are online, degraded/ },
+    { args: ["clients", "list", "--pulse", "http://x/y"], says: /--pulse.*without a path/ },
+    { args: ["token", "create", "--name", "n"], says: /required option '--scope/ },
+    {
+      args: ["token", "create", "--name", "n", "--scope", "all"],
+      says: /Allowed choices are register/,
+    },
+    { args: ["token", "revoke"], says: /missing required argument 'id'/ },
+  ])("$args is wrong usage: 2, and says why", async ({ args, says }) => {
+    const { code, stdout, stderr } = await group.run("pulse", args);
+    expect(stderr).toMatch(says);
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+  });
+
+  test("a bad variable is named", async () => {
+    const { code, stderr } = await group.run("pulse", ["serve"], { PULSE_LISTEN: "nowhere" });
+    expect(code).toBe(2);
+    expect(stderr).toContain("PULSE_LISTEN");
+  });
+
+  test("PULSE_INSECURE=maybe is wrong usage", async () => {
+    const { code, stderr } = await group.run("pulse", ["serve"], { PULSE_INSECURE: "maybe" });
+    expect(stderr).toContain("PULSE_INSECURE must be true or false");
+    expect(code).toBe(2);
+  });
+
+  test.each([["--token", "plain-secret"], ["--token=plain-secret"]])(
+    "there is no way to type a token, and one that was typed is not repeated",
+    async (...typed) => {
+      const { code, stderr } = await pulse("services", "list", ...typed);
+      expect(code).toBe(2);
+      expect(stderr).toContain("unknown option '--token'");
+      expect(stderr).not.toContain("plain-secret");
+    },
+  );
+});
+
+describe("serve", () => {
+  test("logs JSON lines and nothing else on stdout, and no secret", async () => {
+    const written = server.stdout.trim().split("\n");
+    expect(server.lines).toHaveLength(written.length);
+    for (const name of ["service", "admin"])
+      expect(server.stdout).not.toContain((await readFile(tokenFile(name), "utf8")).trim());
+  });
+
+  test("shows no secret in the list of processes", async () => {
+    const program = group.start("pulse", ["serve", "--listen", "127.0.0.1:0"], {
+      PULSE_SECRET_KEY: SECRET_KEY,
+      PULSE_DATA: join(group.directory, "titled"),
+    });
+    await program.line("pulse.listening");
+    expect(await readFile(`/proc/${program.pid}/cmdline`, "utf8")).not.toContain(SECRET_KEY);
+    expect(program.stdout).not.toContain(SECRET_KEY);
+    await program.stop();
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)("%s ends it with 0, within 10 s", async (signal) => {
+    const program = group.start("pulse", ["serve", "--listen", "127.0.0.1:0"], {
+      PULSE_DATA: join(group.directory, signal),
+    });
+    await program.line("pulse.listening");
+    const toldAt = performance.now();
+    program.kill(signal);
+    expect(await program.exit).toEqual({ code: 0, signal: null });
+    expect(performance.now() - toldAt).toBeLessThan(10_000);
+  });
+
+  test("keeps its data below XDG_STATE_HOME when nothing else is said, for its owner only", async () => {
+    const state = join(group.directory, "state");
+    const program = group.start("pulse", ["serve"], {
+      PULSE_LISTEN: "127.0.0.1:0",
+      PULSE_DATA: "",
+      XDG_STATE_HOME: state,
+    });
+    await program.line("pulse.listening");
+    expect((await stat(join(state, "pulse", "tokens", "admin.token"))).mode & 0o777).toBe(0o600);
+    await program.stop();
+  });
+
+  test("a port in use is one sentence and 1", async () => {
+    const { host } = new URL(url);
+    const { code, stderr } = await group.run("pulse", ["serve", "--listen", host], {
+      PULSE_DATA: join(group.directory, "second"),
+    });
+    expect(code).toBe(1);
+    expectOneSentence(stderr);
+    expect(stderr).toContain(host);
+  });
+
+  test("a data directory that cannot be written is one sentence and 1", async () => {
+    const file = join(group.directory, "a-file");
+    await writeFile(file, "");
+    const directory = join(file, "data");
+    const { code, stderr } = await group.run("pulse", ["serve", "--listen", "127.0.0.1:0"], {
+      PULSE_DATA: directory,
+    });
+    expect(code).toBe(1);
+    expectOneSentence(stderr);
+    expect(stderr).toContain(directory);
+  });
+
+  test("another secret key than before is one sentence and 1, and shows neither", async () => {
+    const args = ["serve", "--listen", "127.0.0.1:0"];
+    const PULSE_DATA = join(group.directory, "keyed");
+    const first = group.start("pulse", args, { PULSE_DATA, PULSE_SECRET_KEY: SECRET_KEY });
+    await first.line("pulse.listening");
+    await first.stop();
+    const other = SECRET_KEY.split("").reverse().join("");
+    const { code, stderr } = await group.run("pulse", args, {
+      PULSE_DATA,
+      PULSE_SECRET_KEY: other,
+    });
+    expect(code).toBe(1);
+    expectOneSentence(stderr);
+    expect(stderr).toContain("key");
+    expect(stderr).not.toContain(other);
+  });
+
+  test("an address that others can reach needs --insecure", async () => {
+    const PULSE_DATA = join(group.directory, "open");
+    const refused = await group.run("pulse", ["serve", "--listen", "0.0.0.0:0"], { PULSE_DATA });
+    expect(refused.code).toBe(1);
+    expectOneSentence(refused.stderr);
+    expect(refused.stderr).toContain("--insecure");
+
+    const allowed = group.start("pulse", ["serve", "--listen", "0.0.0.0:0"], {
+      PULSE_DATA,
+      PULSE_INSECURE: "true",
+    });
+    await allowed.line("pulse.listening");
+    await allowed.stop();
+  });
+});
+
+describe("client commands", () => {
+  beforeAll(async () => {
+    const connection = connectPulse({
+      pulse: url,
+      token: (await readFile(tokenFile("service"), "utf8")).trim(),
+    });
+    await connection.registry.register({
+      service: {
+        name: "nas",
+        type: "download-client",
+        kind: "qbittorrent",
+        apiUrl: "http://127.0.0.1:8080/qbt",
+        capabilities: ["categories"],
+      },
+      serviceUsername: "me",
+      serviceApiKey: "hunter2-hunter2",
+    });
+    await connection.registry.register({ service: { name: "greeter", type: "example" } });
+    connection.close();
+  });
+
+  test("services list is a table, and --json one object", async () => {
+    expect((await pulse("services", "list")).stdout).toMatch(
+      /nas +download-client +qbittorrent +online/,
+    );
+    const { code, stdout, stderr } = await pulse("services", "list", "--type", "example", "--json");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const list = JSON.parse(stdout);
+    expect(list.services).toHaveLength(1);
+    expect(list.services[0]).toMatchObject({
+      spec: { name: "greeter", type: "example" },
+      status: "SERVICE_STATUS_ONLINE",
+    });
+    expect(list.revision).toMatch(/^\d+$/);
+  });
+
+  test("services list filters by capability and status", async () => {
+    const args = ["services", "list", "--json", "--status", "online", "degraded"];
+    const list = JSON.parse((await pulse(...args, "--capability", "categories")).stdout);
+    expect(list.services.map((service: { spec: { name: string } }) => service.spec.name)).toEqual([
+      "nas",
+    ]);
+    const none = JSON.parse(
+      (await pulse("services", "list", "--status", "offline", "--json")).stdout,
+    );
+    expect(none.services).toEqual([]);
+  });
+
+  test("clients list hides credentials unless asked, in the table and in JSON", async () => {
+    const table = await pulse("clients", "list");
+    expect(table.stdout).toMatch(
+      /nas +qbittorrent +torrent +http:\/\/127\.0\.0\.1:8080\/qbt +online/,
+    );
+    expect(table.stdout).toContain("hidden");
+    const json = await pulse("clients", "list", "--json");
+    expect(JSON.parse(json.stdout).downloadClients).toMatchObject([
+      {
+        name: "nas",
+        port: 8080,
+        enabled: true,
+        availability: "AVAILABILITY_ONLINE",
+        username: "",
+        password: "",
+      },
+    ]);
+    expect(table.stdout + json.stdout).not.toContain("hunter2");
+
+    const shown = await pulse("clients", "list", "--json", "--show-credentials");
+    expect(JSON.parse(shown.stdout).downloadClients).toMatchObject([
+      { username: "me", password: "hunter2-hunter2" },
+    ]);
+    expect((await pulse("clients", "list", "--show-credentials")).stdout).toContain(
+      "hunter2-hunter2",
+    );
+  });
+
+  test("clients list filters", async () => {
+    const count = async (...args: string[]) =>
+      JSON.parse((await pulse("clients", "list", "--json", ...args)).stdout).downloadClients.length;
+    expect(await count("--protocol", "torrent", "--kind", "qbittorrent", "--enabled", "true")).toBe(
+      1,
+    );
+    expect(await count("--protocol", "usenet")).toBe(0);
+    expect(await count("--enabled", "false")).toBe(0);
+    expect(await count("--availability", "offline")).toBe(0);
+  });
+
+  test("a token is made, used, listed and revoked", async () => {
+    const made = await pulse("token", "create", "--name", "prism", "--scope", "observe", "--json");
+    const created = JSON.parse(made.stdout);
+    expect(created).toMatchObject({ name: "prism", scopes: ["SCOPE_OBSERVE"] });
+    const listClients = () =>
+      group.run("pulse", ["clients", "list", "--json", "--show-credentials"], {
+        PULSE_URL: url,
+        PULSE_TOKEN: created.token,
+      });
+
+    const seen = JSON.parse((await listClients()).stdout);
+    expect(seen.downloadClients).toMatchObject([{ name: "nas", password: "" }]);
+
+    const listed = await pulse("token", "list", "--json");
+    expect(JSON.parse(listed.stdout).tokens).toContainEqual(
+      expect.objectContaining({ id: created.id, name: "prism", scopes: ["SCOPE_OBSERVE"] }),
+    );
+    expect(listed.stdout).not.toContain(created.token);
+
+    expect((await pulse("token", "revoke", created.id)).stdout).toContain("Revoked prism");
+    const refused = await listClients();
+    expect(refused.code).toBe(1);
+    expectOneSentence(refused.stderr);
+    expect(refused.stderr).toContain("PULSE_TOKEN");
+    expect(refused.stderr).not.toContain(created.token);
+    expect((await pulse("token", "list")).stdout).toMatch(/prism +observe +\S+ +revoked/);
+  });
+
+  test("without --json the token alone is on stdout", async () => {
+    const { stdout, stderr } = await pulse(
+      "token",
+      "create",
+      "--name",
+      "n",
+      "--scope",
+      "register",
+      "discover",
+    );
+    expect(stdout).toMatch(/^\S{20,}\n$/);
+    expect(stderr).toContain("scopes register, discover");
+  });
+
+  test("an unknown id is one sentence and 1", async () => {
+    const { code, stderr } = await pulse("token", "revoke", "no-such-token");
+    expect(code).toBe(1);
+    expectOneSentence(stderr);
+    expect(stderr).toContain("no-such-token");
+  });
+
+  test("a service token may not make tokens", async () => {
+    const { code, stderr } = await pulse(
+      "token",
+      "create",
+      "--name",
+      "n",
+      "--scope",
+      "admin",
+      "--token-file",
+      tokenFile("service"),
+    );
+    expect(code).toBe(1);
+    expectOneSentence(stderr);
+    expect(stderr).toContain("does not allow this");
+  });
+
+  test("Pulse not running is one sentence and 1, at once", async () => {
+    const { code, stderr } = await pulse("services", "list", "--pulse", "http://127.0.0.1:1");
+    expect(code).toBe(1);
+    expectOneSentence(stderr);
+    expect(stderr).toContain('start it with "pulse serve"');
+  });
+
+  test("no token is one sentence and 1", async () => {
+    const nowhere = join(group.directory, "nowhere");
+    await mkdir(nowhere);
+    const { code, stderr } = await group.run("pulse", ["services", "list"], {
+      PULSE_URL: url,
+      PULSE_DATA: nowhere,
+    });
+    expect(code).toBe(1);
+    expectOneSentence(stderr);
+    expect(stderr).toContain("PULSE_TOKEN");
+    expect(existsSync(join(nowhere, "tokens"))).toBe(false);
+  });
+});
+
+const SECRET_KEY = Buffer.from("0123456789abcdefghijklmnopqrstuv").toString("hex");
+
+function tokenFile(name: string): string {
+  return join(data, "tokens", `${name}.token`);
+}

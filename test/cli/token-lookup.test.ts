@@ -1,0 +1,85 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { findToken, readSecretFile, type TokenSearch } from "../../src/cli/token-lookup.js";
+
+let directory: string;
+let search: TokenSearch;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "pulse-tokens-"));
+  await mkdir(join(directory, "tokens"));
+  await writeFile(join(directory, "tokens", "service.token"), "of-service\n");
+  await writeFile(join(directory, "tokens", "admin.token"), "of-admin\n");
+  await writeFile(join(directory, "given"), "of-file\n");
+  search = {
+    file: undefined,
+    fileWasTyped: false,
+    token: undefined,
+    pulseUrl: "http://127.0.0.1:9696",
+    dataDirectory: directory,
+    accept: ["service", "admin"],
+  };
+});
+
+afterEach(() => rm(directory, { recursive: true }));
+
+const found = async (change: Partial<TokenSearch>) =>
+  (await findToken({ ...search, ...change })).token;
+
+test("a token file that was typed goes before PULSE_TOKEN, and that before PULSE_TOKEN_FILE", async () => {
+  const file = join(directory, "given");
+  expect(await found({ file, fileWasTyped: true, token: "of-variable" })).toBe("of-file");
+  expect(await found({ file, token: "of-variable" })).toBe("of-variable");
+  expect(await found({ file })).toBe("of-file");
+});
+
+test("with none given, the data directory has one, the best first", async () => {
+  expect(await found({})).toBe("of-service");
+  expect(await found({ accept: ["admin"] })).toBe("of-admin");
+  await rm(join(directory, "tokens", "service.token"));
+  expect(await found({})).toBe("of-admin");
+});
+
+test("a service token is not tried where an admin token is needed", async () => {
+  await rm(join(directory, "tokens", "admin.token"));
+  await expect(found({ accept: ["admin"] })).rejects.toThrow(
+    /no token found in .*admin\.token: give one in PULSE_TOKEN or with --token-file/,
+  );
+});
+
+test.each(["http://[::1]:9696", "http://localhost:1", "http://127.0.0.53:1"])(
+  "%s is this host: a found token goes there",
+  async (pulseUrl) => {
+    expect(await found({ pulseUrl })).toBe("of-service");
+  },
+);
+
+test.each(["http://192.0.2.1:9696", "https://pulse.example", "http://127.evil.example"])(
+  "%s is another host: a found token never goes there, a given one does",
+  async (pulseUrl) => {
+    await expect(found({ pulseUrl })).rejects.toThrow("is on another host: give a token");
+    expect(await found({ pulseUrl, token: "given" })).toBe("given");
+  },
+);
+
+test("what cannot be a token is refused without being repeated", async () => {
+  await expect(found({ token: "two words" })).rejects.toThrow(
+    /^PULSE_TOKEN does not hold a token: it must be one line without spaces$/,
+  );
+});
+
+test("a secret file that is missing or empty is named, with what to do", async () => {
+  const missing = join(directory, "missing");
+  await expect(readSecretFile(missing)).rejects.toThrow(`cannot read ${missing} (ENOENT): check`);
+  const empty = join(directory, "empty");
+  await writeFile(empty, "\n");
+  await expect(readSecretFile(empty)).rejects.toThrow(`${empty} is empty: put the secret into it`);
+});
+
+test("a secret may have spaces: only the line's end is cut off", async () => {
+  const file = join(directory, "password");
+  await writeFile(file, " pass word \r\n");
+  expect(await readSecretFile(file)).toBe(" pass word ");
+});
