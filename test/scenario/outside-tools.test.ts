@@ -1,0 +1,131 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { HAUL, TestPulse } from "../support/pulse.js";
+
+// People come with tools that know nothing of Pulse: reflection must be enough for them.
+
+const run = promisify(execFile);
+const ROOT = join(import.meta.dirname, "..", "..");
+const BUF = join(ROOT, "node_modules", ".bin", "buf");
+
+let pulse: TestPulse;
+let token: string;
+beforeAll(async () => {
+  pulse = await TestPulse.start();
+  token = await pulse.fileToken("service");
+});
+afterAll(() => pulse.stop());
+
+async function bufCurl(method: string, request: object, ...flags: string[]) {
+  const { stdout } = await run(BUF, [
+    "curl",
+    "--protocol",
+    "grpc",
+    "--http2-prior-knowledge",
+    "--header",
+    `authorization: Bearer ${token}`,
+    ...flags,
+    "--data",
+    JSON.stringify(request),
+    `${pulse.server.url}/${method}`,
+  ]);
+  return JSON.parse(stdout);
+}
+
+it.each(["grpc-v1", "grpc-v1alpha"])(
+  "buf curl registers and lists over gRPC, by reflection %s",
+  async (version) => {
+    const request = {
+      service: { ...HAUL.service, apiUrl: undefined, api_url: HAUL.service.apiUrl, name: version },
+      instance_id: version,
+      instance_secret: HAUL.instanceSecret,
+      service_username: "admin",
+      service_api_key: "the-api-key",
+    };
+    const flags = ["--reflect-protocol", version];
+    const reply = await bufCurl("pulse.v1.RegistryService/Register", request, ...flags);
+    expect(reply).toMatchObject({
+      service: { instanceId: version, status: "SERVICE_STATUS_ONLINE" },
+      lease: { ttl: "15s", heartbeatInterval: "5s" },
+      generation: "1",
+      downloadClient: { name: version },
+    });
+    const list = await bufCurl(
+      "pulse.v1.DownloadClientService/ListDownloadClients",
+      { kinds: ["qbittorrent"] },
+      ...flags,
+    );
+    expect(list.downloadClients).toContainEqual(
+      expect.objectContaining({
+        name: version,
+        host: "192.168.1.10",
+        port: 8080,
+        urlBase: "/qbt",
+        username: "admin",
+        password: "the-api-key",
+      }),
+    );
+  },
+);
+
+it("buf curl lists services and methods by reflection", async () => {
+  const { stdout } = await run(BUF, [
+    "curl",
+    "--protocol",
+    "grpc",
+    "--http2-prior-knowledge",
+    "--list-methods",
+    pulse.server.url,
+  ]);
+  expect(stdout).toContain("pulse.v1.RegistryService/Heartbeat");
+  expect(stdout).toContain("grpc.health.v1.Health/Watch");
+});
+
+it("buf curl checks health without a token", async () => {
+  const { stdout } = await run(BUF, [
+    "curl",
+    "--protocol",
+    "grpc",
+    "--http2-prior-knowledge",
+    "--data",
+    '{"service": "pulse.v1.RegistryService"}',
+    `${pulse.server.url}/grpc.health.v1.Health/Check`,
+  ]);
+  expect(JSON.parse(stdout)).toEqual({ status: "SERVING" });
+});
+
+it("curl lists over Connect JSON", async () => {
+  const { stdout } = await run("curl", [
+    "-s",
+    "-H",
+    `authorization: Bearer ${token}`,
+    "-H",
+    "content-type: application/json",
+    "-d",
+    "{}",
+    `${pulse.server.url}/pulse.v1.DownloadClientService/ListDownloadClients`,
+  ]);
+  expect(JSON.parse(stdout)).toMatchObject({ revision: expect.any(String) });
+});
+
+it("curl sees an error with its reason and field over Connect JSON", async () => {
+  const { stdout } = await run("curl", [
+    "-s",
+    "-H",
+    `authorization: Bearer ${token}`,
+    "-H",
+    "content-type: application/json",
+    "-d",
+    '{"pageSize": 5000}',
+    `${pulse.server.url}/pulse.v1.RegistryService/ListServices`,
+  ]);
+  const error = JSON.parse(stdout);
+  expect(error).toMatchObject({ code: "invalid_argument" });
+  expect(error.message).toContain("page_size");
+  expect(error.details.map(({ type }: { type: string }) => type)).toEqual([
+    "google.rpc.ErrorInfo",
+    "google.rpc.BadRequest",
+  ]);
+});

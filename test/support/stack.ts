@@ -1,0 +1,135 @@
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fromJsonString } from "@bufbuild/protobuf";
+import { Availability, type DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
+import { ListDownloadClientsResponseSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
+import { connectPulse, type PulseConnection } from "../../src/client/index.js";
+import { eventually } from "./eventually.js";
+import { createProgramGroup, type ProgramGroup, type RunningProgram } from "./processes.js";
+
+/** Pulse and Hauls as processes, as an operator runs them, on one data directory. */
+export class Stack {
+  readonly #connections: PulseConnection[] = [];
+
+  private constructor(
+    readonly group: ProgramGroup,
+    /** The same through restarts, as an operator's is. */
+    readonly port: number,
+  ) {}
+
+  static async create(): Promise<Stack> {
+    return new Stack(await createProgramGroup(), await freePort());
+  }
+
+  get dataDirectory(): string {
+    return join(this.group.directory, "pulse-data");
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts Pulse and waits until it listens. */
+  async startPulse(): Promise<RunningProgram> {
+    const args = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.dataDirectory];
+    const pulse = this.group.start("pulse", args);
+    await pulse.line("pulse.listening");
+    return pulse;
+  }
+
+  /** Starts a Haul that finds Pulse and its token as on one host, and waits until it serves. */
+  async startHaul(
+    state: string,
+    args: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<RunningProgram> {
+    const haul = this.group.start(
+      "haul",
+      [
+        "run",
+        "--pulse",
+        this.url,
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        join(this.group.directory, state),
+        ...args,
+      ],
+      { PULSE_DATA: this.dataDirectory, ...env },
+    );
+    await haul.line("haul.listening");
+    return haul;
+  }
+
+  async token(name: "service" | "admin" = "service"): Promise<string> {
+    const text = await readFile(join(this.dataDirectory, "tokens", `${name}.token`), "utf8");
+    return text.trim();
+  }
+
+  /** A client of Pulse, as a manager has it. */
+  connect(): PulseConnection {
+    const connection = connectPulse({ pulse: this.url, token: () => this.token(), retry: "never" });
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  /** The entries by name, asked anew. */
+  async entries(): Promise<Map<string, DownloadClient>> {
+    const connection = connectPulse({ pulse: this.url, token: () => this.token(), retry: "never" });
+    try {
+      const { downloadClients } = await connection.downloadClients.listDownloadClients({});
+      return new Map(downloadClients.map((entry) => [entry.name, entry]));
+    } finally {
+      connection.close();
+    }
+  }
+
+  /** Waits until the entry of that name is as available as wanted, and returns it. */
+  async entryIs(
+    name: string,
+    availability: keyof typeof Availability,
+    withinMs?: number,
+  ): Promise<DownloadClient> {
+    return eventually(async () => {
+      const entry = (await this.entries()).get(name);
+      if (!entry) throw new Error(`there is no entry ${name}`);
+      if (entry.availability !== Availability[availability])
+        throw new Error(`${name} is ${Availability[entry.availability]}, not ${availability}`);
+      return entry;
+    }, withinMs);
+  }
+
+  /** What `pulse clients list --json` prints, parsed. */
+  async cliEntries(...flags: string[]) {
+    const { stdout } = await this.group.run("pulse", [
+      "clients",
+      "list",
+      "--json",
+      "--pulse",
+      this.url,
+      "--data",
+      this.dataDirectory,
+      ...flags,
+    ]);
+    return fromJsonString(ListDownloadClientsResponseSchema, stdout);
+  }
+
+  async stop(): Promise<void> {
+    for (const connection of this.#connections) connection.close();
+    await this.group.stop();
+  }
+}
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
