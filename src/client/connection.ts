@@ -1,6 +1,7 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
+import type { ChannelUse } from "../wire/grpc-channel.js";
 import { createGrpcTransport } from "../wire/grpc-transport.js";
 import { createAuthorization, type TokenSource } from "./authorization.js";
 import { type ClosableTransport, clientsOn, type PulseConnection } from "./clients.js";
@@ -33,25 +34,27 @@ export function connectPulse(options: ConnectOptions): PulseConnection {
     ...(clock && { clock }),
     ...(random && { random }),
   });
-  return clientsOn(openTransport(options.pulse, options.token, [interceptor]));
+  return clientsOn(openTransport(options.pulse, options.token, { interceptors: [interceptor] }));
 }
 
 /**
- * A connection that repeats nothing, for a session, which does so itself.
+ * A connection for a session: it repeats nothing, since the session does so
+ * itself, and does not keep the process alive.
  *
  * @throws TypeError if `pulse` or `token` cannot be used.
  */
 export function connectWithoutRetry(pulse: string, token: TokenSource): PulseConnection {
-  return clientsOn(openTransport(pulse, token, []));
+  return clientsOn(openTransport(pulse, token, { use: "background" }));
 }
 
 function openTransport(
   pulse: string,
   token: TokenSource,
-  interceptors: Interceptor[],
+  options: { readonly interceptors?: Interceptor[]; readonly use?: ChannelUse },
 ): ClosableTransport {
   const address = parsePulseAddress(pulse);
   // The token comes last, next to the wire: each attempt asks for it anew.
   const authorize = createAuthorization(checkToken(token));
-  return createGrpcTransport({ address, interceptors: [...interceptors, authorize] });
+  const interceptors = [...(options.interceptors ?? []), authorize];
+  return createGrpcTransport({ ...options, address, interceptors });
 }

@@ -1,4 +1,4 @@
-import { systemClock } from "../lib/clock.js";
+import { holdProcess, systemClock } from "../lib/clock.js";
 import { systemRandom } from "../lib/random.js";
 import { connectWithoutRetry } from "./connection.js";
 import { logEvents } from "./event-log.js";
@@ -62,7 +62,7 @@ function settled(session: Registration, options: RegistrationOptions): Promise<R
   const { clock = systemClock, signal } = options;
   return new Promise((resolve, reject) => {
     // The session's own timers would let the process end while someone awaits this.
-    const hold = clock.setTimer(Number.MAX_SAFE_INTEGER, () => {}, { holdsProcess: true });
+    const hold = holdProcess(clock);
     const unsubscribe = session.subscribe((event) => {
       switch (event.type) {
         case "registered":
@@ -78,7 +78,7 @@ function settled(session: Registration, options: RegistrationOptions): Promise<R
         default:
           return;
       }
-      hold.cancel();
+      hold.release();
       unsubscribe();
     });
   });

@@ -3,6 +3,7 @@ import { Code, ConnectError, type Interceptor, type UnaryRequest } from "@connec
 import { type BackoffPolicy, createBackoff } from "../lib/backoff.js";
 import { type Clock, sleep, systemClock } from "../lib/clock.js";
 import { type Random, systemRandom } from "../lib/random.js";
+import { formatTimeout, parseTimeout } from "../wire/grpc-timeout.js";
 import { serverFloorMs } from "./failure.js";
 
 /** How calls are tried again. */
@@ -57,7 +58,7 @@ export function createRetry(options: RetryOptions = {}): Interceptor {
 
   return (next) => async (request) => {
     if (request.stream) return next(request);
-    const askedMs = timeoutOf(request.header);
+    const askedMs = parseTimeout(request.header.get("grpc-timeout"));
     const deadlineAt = clock.now() + (askedMs ?? policy.totalTimeoutMs);
     let backoff = createBackoff(policy.backoff);
     for (;;) {
@@ -98,7 +99,7 @@ async function attempt<T>(
     controller.abort(new ConnectError(text, Code.DeadlineExceeded));
   });
   const header = new Headers(request.header);
-  header.set("grpc-timeout", `${Math.min(Math.max(1, Math.ceil(timeoutMs)), 99_999_999)}m`);
+  header.set("grpc-timeout", formatTimeout(timeoutMs));
   if (earlierAttempts > 0) header.set("grpc-previous-rpc-attempts", String(earlierAttempts));
   try {
     return await next({ ...request, header, signal: controller.signal });
@@ -124,22 +125,6 @@ async function wait(clock: Clock, waitMs: number, signal: AbortSignal): Promise<
   } catch (reason) {
     throw ConnectError.from(reason, Code.Canceled);
   }
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  H: 3_600_000,
-  M: 60_000,
-  S: 1_000,
-  m: 1,
-  u: 1e-3,
-  n: 1e-6,
-};
-
-/** The call's own timeout in ms, from the header in which gRPC transports it. */
-function timeoutOf(header: Headers): number | undefined {
-  const match = /^(\d{1,8})([HMSmun])$/.exec(header.get("grpc-timeout") ?? "");
-  const unitMs = UNIT_MS[match?.[2] ?? ""];
-  return match && unitMs !== undefined ? Number(match[1]) * unitMs : undefined;
 }
 
 /** Retry throttling of gRFC A6: tokens that failures spend and successes slowly earn back. */

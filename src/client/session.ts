@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../lib/clock.js";
+import { type Clock, holdProcess, type Timer } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
 import type { Described } from "./convert.js";
 import { toHeartbeat } from "./convert.js";
@@ -119,6 +119,8 @@ class Session implements Registration {
   }
 
   close({ deregister = false } = {}): Promise<void> {
+    const hold = holdProcess(this.#options.clock); // or the goodbye would not be sent
+    void this.#closed.then(hold.release);
     this.#dispatch({ type: "close", deregister });
     return this.#closed;
   }

@@ -60,6 +60,12 @@ export function sleep(
   });
 }
 
+/** Keeps the process alive until `release` is called: for waits whose own timers and sockets do not. */
+export function holdProcess(clock: Clock): { release(): void } {
+  const timer = clock.setTimer(MAX_TIMER_MS, () => {}, { holdsProcess: true });
+  return { release: () => timer.cancel() };
+}
+
 /** Calls `fn` every `intervalMs`, the next time counted from the end of the last call. */
 export function repeat(clock: Clock, intervalMs: number, fn: () => void): Timer {
   let timer = clock.setTimer(intervalMs, tick);

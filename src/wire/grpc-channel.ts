@@ -1,0 +1,42 @@
+import { Client, type ClientOptions, credentials } from "@grpc/grpc-js";
+
+/** Each connection is its own, and none goes through a web proxy: it carries the passwords of the house. */
+const CHANNEL_OPTIONS: ClientOptions = {
+  // Whoever closes a connection that may be half-open must not get the same one again.
+  "grpc.use_local_subchannel_pool": 1,
+  "grpc.enable_http_proxy": 0,
+  "grpc.enable_channelz": 0,
+  // Calls are tried again above: grpc-js ignores RetryInfo and has no deadline for an attempt.
+  "grpc.enable_retries": 0,
+  // A call that meets a channel in backoff fails at once with an old error, so that state is kept short.
+  "grpc.initial_reconnect_backoff_ms": 200,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.dns_min_time_between_resolutions_ms": 1_000,
+};
+
+/** Notices a half-open connection below calls that wait for an answer. Never sent without one. */
+const KEEPALIVE_OPTIONS: ClientOptions = {
+  "grpc.keepalive_time_ms": 5_000,
+  "grpc.keepalive_timeout_ms": 3_000,
+  "grpc.keepalive_permit_without_calls": 0,
+};
+
+/**
+ * What a connection is for. `calls`: somebody awaits each call, so a running one
+ * keeps the process alive, and PINGs watch over it. `background`: a stream that
+ * runs for ever, watched by its own heartbeats, and no reason not to exit.
+ */
+export type ChannelUse = "calls" | "background";
+
+/**
+ * A grpc-js client for `http://host:port` or `https://host:port`. It connects
+ * with the first call, and again after a loss.
+ */
+export function openChannel(address: string, use: ChannelUse): Client {
+  const [scheme, host = ""] = address.split("://");
+  const security = scheme === "https" ? credentials.createSsl() : credentials.createInsecure();
+  return new Client(`dns:${host}`, security, {
+    ...CHANNEL_OPTIONS,
+    ...(use === "calls" ? KEEPALIVE_OPTIONS : {}),
+  });
+}

@@ -1,0 +1,234 @@
+import {
+  type DescMessage,
+  type DescMethodStreaming,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type Interceptor,
+  type StreamResponse,
+  type Transport,
+  type UnaryRequest,
+  type UnaryResponse,
+} from "@connectrpc/connect";
+import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import type { CallOptions, Client, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
+import { systemClock } from "../lib/clock.js";
+import { type ChannelUse, openChannel } from "./grpc-channel.js";
+import { openClientStream } from "./grpc-client-stream.js";
+import { formatTimeout, parseTimeout } from "./grpc-timeout.js";
+import { toHeaders, toMetadata } from "./metadata.js";
+import { withoutHoldingProcess } from "./unheld-sockets.js";
+
+/** What makes a Headers; the name HeadersInit is known only where there is a DOM. */
+type HeadersLike = ConstructorParameters<typeof Headers>[0];
+
+export interface GrpcTransportOptions {
+  /** `http://host:port` or `https://host:port`. */
+  readonly address: string;
+  /** The first is the outermost. */
+  readonly interceptors?: Interceptor[];
+  /** `calls` unless told otherwise. */
+  readonly use?: ChannelUse;
+}
+
+/** A Transport that holds a connection. */
+export interface GrpcTransport extends Transport {
+  /** Cancels what runs and closes the connection. */
+  close(): void;
+}
+
+/**
+ * Connect's client API on a grpc-js channel. Connect brings interceptors and
+ * async iterables; grpc-js brings connection management that does not end the
+ * process (connect-es#1768, #1795) and tells a dead server from a cancelled call.
+ *
+ * Leaving the iteration of a stream does not cancel it: abort its signal.
+ */
+export function createGrpcTransport(options: GrpcTransportOptions): GrpcTransport {
+  const { address, use = "calls" } = options;
+  const client = openChannel(address, use);
+  // Whatever a call sets off, such as connecting again, belongs to it.
+  const start = use === "calls" ? <T>(fn: () => T) => fn() : withoutHoldingProcess;
+  const interceptors = options.interceptors ?? [];
+  return {
+    close: () => client.close(),
+
+    unary<I extends DescMessage, O extends DescMessage>(
+      method: DescMethodUnary<I, O>,
+      signal: AbortSignal | undefined,
+      timeoutMs: number | undefined,
+      header: HeadersLike | undefined,
+      message: MessageInitShape<I>,
+      contextValues?: ContextValues,
+    ): Promise<UnaryResponse<I, O>> {
+      return runUnaryCall<I, O>({
+        interceptors,
+        ...limits(signal, timeoutMs),
+        req: {
+          stream: false,
+          ...requestOf(method, header, timeoutMs, contextValues),
+          method,
+          message,
+        },
+        next: (request) => start(() => callUnary(client, method, request)),
+      });
+    },
+
+    stream<I extends DescMessage, O extends DescMessage>(
+      method: DescMethodStreaming<I, O>,
+      signal: AbortSignal | undefined,
+      timeoutMs: number | undefined,
+      header: HeadersLike | undefined,
+      messages: AsyncIterable<MessageInitShape<I>>,
+      contextValues?: ContextValues,
+    ): Promise<StreamResponse<I, O>> {
+      return runStreamingCall<I, O>({
+        interceptors,
+        ...limits(signal, timeoutMs),
+        req: {
+          stream: true,
+          ...requestOf(method, header, timeoutMs, contextValues),
+          method,
+          message: messages,
+        },
+        next: async (request) => {
+          const { metadata, callOptions } = startOf(request.header);
+          const call = start(() =>
+            client.makeBidiStreamRequest(
+              pathOf(method),
+              serializerOf(method.input),
+              deserializerOf(method.output),
+              metadata,
+              callOptions,
+            ),
+          );
+          const opened = await openClientStream<MessageShape<I>, MessageShape<O>>(
+            call,
+            request.message,
+            request.signal,
+            (status) => toError(status, request.signal),
+          );
+          return { stream: true, service: method.parent, method, ...opened };
+        },
+      });
+    },
+  };
+}
+
+function callUnary<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: DescMethodUnary<I, O>,
+  { header, message, signal }: UnaryRequest<I, O>,
+): Promise<UnaryResponse<I, O>> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(ConnectError.from(signal.reason, Code.Canceled));
+    const { metadata, callOptions } = startOf(header);
+    let responseHeader = new Headers();
+    let answer: MessageShape<O> | undefined;
+    let failure: ServiceError | undefined;
+    const call = client.makeUnaryRequest(
+      pathOf(method),
+      serializerOf(method.input),
+      deserializerOf(method.output),
+      message,
+      metadata,
+      callOptions,
+      (error, value) => {
+        failure = error ?? undefined;
+        answer = value;
+      },
+    );
+    const onAbort = () => call.cancel();
+    signal.addEventListener("abort", onAbort, { once: true });
+    call.on("metadata", (received: Metadata) => {
+      responseHeader = toHeaders(received);
+    });
+    // The status comes after the callback, and with it the trailers.
+    call.on("status", (status: StatusObject) => {
+      signal.removeEventListener("abort", onAbort);
+      if (failure || answer === undefined) return reject(toError(failure ?? status, signal));
+      const trailer = toHeaders(status.metadata);
+      resolve({
+        stream: false,
+        service: method.parent,
+        method,
+        header: responseHeader,
+        trailer,
+        message: answer,
+      });
+    });
+  });
+}
+
+function limits(signal: AbortSignal | undefined, timeoutMs: number | undefined) {
+  return { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
+}
+
+function requestOf(
+  method: DescMethodUnary | DescMethodStreaming,
+  init: HeadersLike | undefined,
+  timeoutMs: number | undefined,
+  contextValues: ContextValues | undefined,
+) {
+  const header = new Headers(init);
+  // As on the wire, so that interceptors see it and may shorten it.
+  if (timeoutMs !== undefined) header.set("grpc-timeout", formatTimeout(timeoutMs));
+  return {
+    service: method.parent,
+    requestMethod: "POST",
+    url: pathOf(method),
+    header,
+    contextValues: contextValues ?? createContextValues(),
+  };
+}
+
+function pathOf(method: DescMethodUnary | DescMethodStreaming): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+function startOf(header: Headers): { metadata: Metadata; callOptions: CallOptions } {
+  const timeoutMs = parseTimeout(header.get("grpc-timeout"));
+  const callOptions = timeoutMs === undefined ? {} : { deadline: new Date(deadlineOf(timeoutMs)) };
+  return { metadata: toMetadata(header), callOptions };
+}
+
+/** grpc-js takes a deadline as a wall-clock time only. */
+function deadlineOf(timeoutMs: number): number {
+  return systemClock.wallNow() + timeoutMs;
+}
+
+function serializerOf(schema: DescMessage) {
+  return (message: MessageShape<DescMessage>): Buffer => {
+    const bytes = toBinary(schema, message);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
+
+function deserializerOf<Desc extends DescMessage>(schema: Desc) {
+  return (bytes: Buffer): MessageShape<Desc> => fromBinary(schema, bytes);
+}
+
+/** The error of a call, with its details; one that was aborted has the reason of that. */
+function toError(status: Partial<StatusObject>, signal: AbortSignal): ConnectError {
+  if (signal.aborted) return ConnectError.from(signal.reason, Code.Canceled);
+  const code = status.code ?? Code.Unknown;
+  const details = status.details ?? "";
+  const trailer = status.metadata ? toHeaders(status.metadata) : new Headers();
+  trailer.set("grpc-status", String(code));
+  trailer.set("grpc-message", encodeURIComponent(details));
+  const fallback = new ConnectError(details || "the call ended without an answer", Code.Unknown);
+  try {
+    return findTrailerError(trailer) ?? fallback;
+  } catch {
+    return fallback; // details that cannot be decoded
+  }
+}
