@@ -65,7 +65,7 @@ export interface RegistrationOptions {
   readonly random?: Random;
 }
 
-/** Where a registration stands; see docs/protocol.md for the table of transitions. */
+/** Where a registration stands; see docs/protocol.md for what leads from one to another. */
 export type RegistrationState =
   | "connecting"
   | "registered"

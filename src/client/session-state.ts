@@ -1,8 +1,9 @@
 /**
- * The heartbeat session as a pure state machine: `transition` takes a state,
- * an event, the time and a random source, and returns the next state and the
- * effects that the driver (session.ts) is to carry out. Nothing here does I/O,
- * reads a clock or sets a timer.
+ * The heartbeat session as a pure state machine: its states, events and effects.
+ * `transition` (session-transition.ts) takes a state, an event, the time and a
+ * random source, and returns the next state and the effects that the driver
+ * (session.ts) is to carry out. Nothing of it does I/O, reads a clock or sets a
+ * timer.
  *
  * | state | meaning |
  * |---|---|
@@ -22,7 +23,7 @@
  *     for the answer to it: nothing follows a goodbye.)
  *  2. There is at most one stream, and at most one Register in flight.
  *  3. A state owns its stream, call and timers; what the next state does not
- *     own is ended by the transition itself (see `owned`).
+ *     own is ended by the transition itself (see `owned` in session-transition.ts).
  *  4. `closed` is final: no event changes it, and nothing is asked of the
  *     driver after it. `superseded` and `failed` own nothing and end only in `closed`.
  *  5. Every state but those three has a timer or a call that leads on: the session never
@@ -42,7 +43,6 @@
 import type { Failure } from "./failure.js";
 import type { Pace } from "./pace.js";
 import type { Grant, RegistrationEvent } from "./registration.js";
-import { TABLE } from "./session-table.js";
 
 /** A grant, and what is known about the lease since. */
 export interface Lease {
@@ -234,71 +234,3 @@ export type Transition<S extends StateName, E extends EventName> = (
   event: EventOf<E>,
   context: Context,
 ) => Outcome;
-
-/** The next state and what is to be done, in order. */
-export function transition(state: SessionState, event: SessionEvent, context: Context): Outcome {
-  // The table's type has proved that each cell takes its own state and event.
-  const cell = TABLE[state.name][event.type] as (
-    state: SessionState,
-    event: SessionEvent,
-    context: Context,
-  ) => Outcome;
-  const next = cell(state, event, context);
-  if (next.state === state) return next;
-  return { state: next.state, effects: [...released(state, next.state), ...next.effects] };
-}
-
-/** What a state owns: its stream, its call and its timers. */
-export interface Owned {
-  readonly stream: boolean;
-  readonly register: boolean;
-  readonly timers: readonly TimerName[];
-}
-
-export function owned(state: SessionState): Owned {
-  switch (state.name) {
-    case "connecting":
-      return ownedBy(state.step, ["budget"]);
-    case "rejected":
-      return ownedBy(state.step, state.lease ? [] : ["budget"]);
-    case "standalone":
-    case "reconnecting":
-      return ownedBy(state.step, []);
-    case "registered": {
-      const update = state.update.do;
-      return {
-        stream: true,
-        register: update === "register",
-        timers: [
-          state.beat === "resting" ? "heartbeat" : "ack",
-          ...(update === "register" ? (["register"] as const) : []),
-          ...(update === "wait" ? (["retry"] as const) : []),
-        ],
-      };
-    }
-    case "closing":
-      return { stream: state.step.do === "goodbye", register: false, timers: ["leave"] };
-    default:
-      return { stream: false, register: false, timers: [] };
-  }
-}
-
-function ownedBy(step: Step, also: readonly TimerName[]): Owned {
-  const timer = ({ wait: "retry", register: "register", greet: "ack" } as const)[step.do];
-  return {
-    stream: step.do === "greet",
-    register: step.do === "register",
-    timers: [...also, timer],
-  };
-}
-
-function released(from: SessionState, to: SessionState): Effect[] {
-  const before = owned(from);
-  const after = owned(to);
-  const effects: Effect[] = before.timers
-    .filter((timer) => !after.timers.includes(timer))
-    .map((timer) => ({ type: "cancel-timer", timer }));
-  if (before.register && !after.register) effects.push({ type: "cancel-register" });
-  if (before.stream && !after.stream) effects.push({ type: "close-stream" });
-  return effects;
-}

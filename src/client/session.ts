@@ -22,8 +22,8 @@ import {
   type SessionState,
   TIMER_EVENTS,
   type TimerName,
-  transition,
 } from "./session-state.js";
+import { transition } from "./session-transition.js";
 
 /** A timer this late means that the process stood still: it was stopped, or its event loop was blocked. */
 const STALL_MS = 5_000;

@@ -5,14 +5,13 @@ import type { RegistrationEvent } from "../../src/client/registration.js";
 import { begin } from "../../src/client/session-register.js";
 import {
   type Effect,
-  owned,
   type SessionEvent,
   type SessionState,
   type StateName,
   TIMER_EVENTS,
-  transition,
 } from "../../src/client/session-state.js";
 import { TABLE } from "../../src/client/session-table.js";
+import { owned, transition } from "../../src/client/session-transition.js";
 import { createBackoff } from "../../src/lib/backoff.js";
 import {
   acknowledgedAs,
