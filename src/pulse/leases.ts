@@ -251,11 +251,12 @@ export class Leases {
       expiresAt: record.leaseExpiresAt,
       lastSeenAt: record.lastSeenAt,
       credited: record.leaseCredited,
-      // Whoever gives a sign of life is online, unless it says otherwise.
+      // Whoever gives a sign of life is online, unless it has said otherwise. The
+      // reason of an online record is the registry's word, not the instance's.
       reported:
-        record.status === "offline"
-          ? { status: "online", reason: "" }
-          : { status: record.status, reason: record.statusReason },
+        record.status === "degraded"
+          ? { status: "degraded", reason: record.statusReason }
+          : { status: "online", reason: "" },
       load,
       isChanging: false,
     };

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Availability } from "../../gen/pulse/v1/download_client_pb.js";
 import { type Clients, HAUL, PROTOCOLS, Scope, TestPulse } from "../support/pulse.js";
 import { failure } from "../support/status.js";
 
@@ -84,14 +85,14 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     ],
     [
       "an unknown filter value",
-      () => clients.downloadClients.listDownloadClients({ availabilities: [9] }),
+      () => clients.downloadClients.listDownloadClients({ availabilities: [9 as Availability] }),
       "availabilities[0]",
     ],
     ["a token without name", () => clients.tokens.createToken({ scopes: [Scope.ADMIN] }), "name"],
     ["a token without scopes", () => clients.tokens.createToken({ name: "x" }), "scopes"],
     [
       "a token with an unknown scope",
-      () => clients.tokens.createToken({ name: "x", scopes: [Scope.ADMIN, 77] }),
+      () => clients.tokens.createToken({ name: "x", scopes: [Scope.ADMIN, 77 as Scope] }),
       "scopes[1]",
     ],
     [

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LeaseLostReason } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import { eventually } from "../support/eventually.js";
@@ -10,11 +10,12 @@ import { failure } from "../support/status.js";
 
 let pulse: TestPulse;
 let { registry, downloadClients }: Clients = {} as Clients;
-beforeAll(async () => {
+// One for each test: many that lapse in one Pulse would be taken for its own fault, and held.
+beforeEach(async () => {
   pulse = await TestPulse.start({ policy: { reconnectGraceMs: 300 } });
   ({ registry, downloadClients } = pulse.clients("gRPC", await pulse.fileToken("service")));
 });
-afterAll(() => pulse.stop());
+afterEach(() => pulse.stop());
 
 async function registerInstance(instanceId: string) {
   const reply = await registry.register({ ...HAUL, instanceId });
