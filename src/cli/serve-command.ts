@@ -47,7 +47,7 @@ export function serveCommand(): Command {
           insecure: options.insecure ?? readSwitch("PULSE_INSECURE", env),
           log,
         });
-        return () => server.stop();
+        return server;
       });
     });
 }

@@ -23,11 +23,21 @@ export type ServiceStatus = "online" | "degraded" | "offline";
 
 export type CredentialState = "unverified" | "verified" | "rejected";
 
+/** What is known of an instance's signs of life: in memory at once, in its record as last written. */
+export interface Presence {
+  /** Wall-clock ms of the last sign of life. */
+  readonly lastSeenAt: number;
+  /** When the lease runs out, in registry time. */
+  readonly leaseExpiresAt: number;
+  /** The lease was lengthened at a start of Pulse and not renewed since: no restart lengthens it again. */
+  readonly leaseCredited: boolean;
+}
+
 /**
  * One instance as it is stored: registration, identity and lease in one row, so
  * that a restart of Pulse forgets no lease. Immutable; a change makes a new one.
  */
-export interface ServiceRecord {
+export interface ServiceRecord extends Presence {
   readonly id: string;
   readonly instanceId: string;
   /** SHA-256 of the pinned instance secret, base64url; undefined for an identity by (type, name). */
@@ -46,12 +56,6 @@ export interface ServiceRecord {
   /** True while the lease can be renewed; false after expiry, goodbye or removal. */
   readonly leaseActive: boolean;
   readonly ttlMs: number;
-  /** The lease was lengthened at a start of Pulse and not renewed since: no restart lengthens it again. */
-  readonly leaseCredited: boolean;
-  /** When the lease runs out, in registry time, as last written. */
-  readonly leaseExpiresAt: number;
-  /** Wall-clock ms of the last sign of life, as last written. */
-  readonly lastSeenAt: number;
   /** Wall-clock ms. */
   readonly createdAt: number;
   /** Revision of its newest change. */

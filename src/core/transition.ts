@@ -1,12 +1,14 @@
 import type { ChangeReason } from "./change.js";
 import { type Command, commitService } from "./decision.js";
-import type { ServiceStatus } from "./service.js";
+import type { Presence, ServiceStatus } from "./service.js";
 
 /** A change of status, decided by liveness and fenced by the lease it was decided for. */
 export interface TransitionRequest {
   readonly serviceId: string;
   /** If the service has another lease by now, nothing changes: the older generation loses. */
   readonly leaseId: string;
+  /** The newest signs of life: the record's own may be of long ago. */
+  readonly presence: Presence;
   readonly status: ServiceStatus;
   readonly statusReason: string;
   readonly reason: ChangeReason;
@@ -27,6 +29,7 @@ export function transition(request: TransitionRequest): Command<boolean> {
     if (same && !request.endsLease) return { commit: undefined, outcome: true };
     const after = {
       ...before,
+      ...request.presence,
       status,
       statusReason,
       leaseActive: !request.endsLease,

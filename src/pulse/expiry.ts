@@ -2,7 +2,7 @@ import { LapseGuard } from "../core/liveness.js";
 import { type Clock, repeat, type Timer } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Store } from "../store/store.js";
-import type { Leases, LiveLease } from "./leases.js";
+import { type Leases, type LiveLease, presenceOf } from "./leases.js";
 
 /** How often leases are looked at, in ms: what a lapse may be late by. */
 export const SWEEP_INTERVAL_MS = 250;
@@ -77,9 +77,8 @@ export function startExpiry(options: ExpiryOptions): Expiry {
     if (taken.size === 0 && leases.size === 0) return;
     const presences = [...taken].map((lease) => ({
       serviceId: lease.record.id,
-      lastSeenAt: lease.lastSeenAt,
-      leaseExpiresAt: lease.expiresAt,
-      leaseCredited: lease.credited,
+      leaseId: lease.record.leaseId,
+      ...presenceOf(lease),
     }));
     try {
       await store.flush({ registryTimeMs: registryNow(), presences });

@@ -7,7 +7,7 @@ import {
   type LeasePolicy,
   lostReason,
 } from "../core/lease.js";
-import type { ServiceRecord, ServiceStatus } from "../core/service.js";
+import type { Presence, ServiceRecord, ServiceStatus } from "../core/service.js";
 import { transition } from "../core/transition.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
@@ -41,6 +41,11 @@ export interface LiveLease {
   load: Load | undefined;
   /** A status change of this lease is being committed; the next is looked at after it. */
   isChanging: boolean;
+}
+
+/** What a lease's record would say of its signs of life, were it written now. */
+export function presenceOf({ lastSeenAt, expiresAt, credited }: LiveLease): Presence {
+  return { lastSeenAt, leaseExpiresAt: expiresAt, leaseCredited: credited };
 }
 
 export interface HeartbeatReport {
@@ -123,6 +128,7 @@ export class Leases {
       transition({
         serviceId: lease.record.id,
         leaseId,
+        presence: presenceOf(lease),
         status: "offline",
         statusReason: "goodbye",
         reason: "goodbye",
@@ -199,6 +205,7 @@ export class Leases {
         transition({
           serviceId,
           leaseId,
+          presence: presenceOf(lease),
           status,
           statusReason,
           reason,

@@ -3,9 +3,15 @@ import type { Commit } from "../core/change.js";
 import type { Command, Decision } from "../core/decision.js";
 import { DomainError } from "../core/errors.js";
 import type { Clock } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
 import { type Random, randomSecret } from "../lib/random.js";
 import { createCommitQueue } from "../store/commit-queue.js";
-import { type Store, type StoredRegistry, StoreUnavailableError } from "../store/store.js";
+import {
+  type Store,
+  StoreDivergedError,
+  type StoredRegistry,
+  StoreUnavailableError,
+} from "../store/store.js";
 
 /** How long a caller should wait before it tries a store again that is down. */
 const STORE_RETRY_AFTER_MS = 2_000;
@@ -18,6 +24,7 @@ export interface RegistryOptions {
   readonly random: Random;
   /** Registry time in ms. */
   readonly registryNow: () => number;
+  readonly log: Log;
 }
 
 /**
@@ -35,7 +42,9 @@ export interface Registry {
    * @throws DomainError: the command refused, the store is down, or too many wait.
    */
   run<Outcome>(command: Command<Outcome>): Promise<Outcome>;
-  /** Called after each commit is applied, in revision order. */
+  /** Resolves if someone else wrote to the store: from then on every command fails. */
+  readonly diverged: Promise<StoreDivergedError>;
+  /** Called after each commit is applied, in revision order. What it throws is logged: the commit stands. */
   onCommit(listener: (commit: Commit) => void): void;
   /** Resolves when nothing waits. */
   idle(): Promise<void>;
@@ -46,9 +55,14 @@ type Settled =
   | { readonly ok: false; readonly error: unknown };
 
 export function createRegistry(options: RegistryOptions): Registry {
-  const { store, stored, clock, random } = options;
+  const { store, stored, clock, random, log } = options;
   const catalog = Catalog.load(stored);
   const listeners: ((commit: Commit) => void)[] = [];
+
+  let tellDiverged: (error: StoreDivergedError) => void = () => {};
+  const diverged = new Promise<StoreDivergedError>((resolve) => {
+    tellDiverged = resolve;
+  });
 
   const queue = createCommitQueue<Command<unknown>, Settled>({ run: runBatch });
 
@@ -60,9 +74,27 @@ export function createRegistry(options: RegistryOptions): Registry {
     await store.commit(commits, catalog.revision);
     for (const commit of commits) {
       catalog.apply(commit);
-      for (const listener of listeners) listener(commit);
+      for (const listener of listeners) tell(listener, commit);
     }
     return outcomes;
+  }
+
+  function tell(listener: (commit: Commit) => void, commit: Commit): void {
+    try {
+      listener(commit);
+    } catch (error) {
+      log.error({ err: error, revision: String(commit.revision) }, "registry.listener_failed");
+    }
+  }
+
+  function throwAsRefusal(error: unknown): never {
+    if (error instanceof StoreDivergedError) tellDiverged(error);
+    else if (!(error instanceof StoreUnavailableError)) throw error;
+    throw new DomainError(
+      "the registry's database cannot be used just now; nothing was changed",
+      { kind: "store-unavailable", retryAfterMs: STORE_RETRY_AFTER_MS },
+      { cause: error },
+    );
   }
 
   /** A refusal, or a bug, concerns its own command and no other of the batch. */
@@ -95,16 +127,8 @@ export function createRegistry(options: RegistryOptions): Registry {
       if (!settled.ok) throw settled.error;
       return settled.value as Outcome;
     },
+    diverged,
     onCommit: (listener) => void listeners.push(listener),
     idle: () => queue.idle(),
   };
-}
-
-function throwAsRefusal(error: unknown): never {
-  if (!(error instanceof StoreUnavailableError)) throw error;
-  throw new DomainError(
-    "the registry's database cannot be used just now; nothing was changed",
-    { kind: "store-unavailable", retryAfterMs: STORE_RETRY_AFTER_MS },
-    { cause: error },
-  );
 }

@@ -50,6 +50,8 @@ export interface PulseServer {
   readonly host: string;
   readonly port: number;
   readonly tokenFiles: TokenFiles;
+  /** Resolves if Pulse cannot go on, though it still answers: stop it, and start another. */
+  readonly failed: Promise<Error>;
   /** Drains and stops within 10 s; the same promise if called again. */
   stop(): Promise<void>;
 }
@@ -76,7 +78,7 @@ const EXPIRY_HEALTH = "pulse.expiry";
 export async function startPulse(options: PulseOptions): Promise<PulseServer> {
   const { listen, dataDirectory, log, clock = systemClock, random = systemRandom } = options;
   refuseExposure(listen.host, options.insecure ?? false, log);
-  const store = await openStore(options, random, clock);
+  const store = await openStore(options, random);
   try {
     return await startOn(store, options, clock, random);
   } catch (error) {
@@ -96,7 +98,7 @@ async function startOn(
   const stored = await store.load();
   const registryTime = new RegistryTime(stored.registryTimeMs, () => clock.now(), MAX_STEP_MS);
   const registryNow = () => registryTime.now();
-  const registry = createRegistry({ store, stored, clock, random, registryNow });
+  const registry = createRegistry({ store, stored, clock, random, registryNow, log });
   const tokenFiles = await prepareTokenFiles(join(dataDirectory, "tokens"), registry, random);
   const leases = new Leases({ registry, policy, clock, registryNow, log });
   const streams = createHeartbeatStreams(leases);
@@ -186,6 +188,13 @@ async function startOn(
     host: wire.host,
     port: wire.port,
     tokenFiles,
+    failed: registry.diverged.then((error) => {
+      health.set("", "not-serving");
+      return new StartError(
+        `another program has written to the database in ${dataDirectory}: end it, and start Pulse anew`,
+        { cause: error },
+      );
+    }),
     stop: () => {
       stopping ??= stopAll();
       return stopping;
@@ -205,12 +214,11 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
-async function openStore(options: PulseOptions, random: Random, clock: Clock): Promise<Store> {
+async function openStore(options: PulseOptions, random: Random): Promise<Store> {
   try {
     return await openSqliteStore({
       directory: options.dataDirectory,
       random,
-      clock,
       ...(options.secretKey === undefined ? {} : { secretKey: options.secretKey }),
     });
   } catch (error) {

@@ -1,3 +1,6 @@
+import { DomainError } from "../core/errors.js";
+import { StoreDivergedError, StoreUnavailableError } from "./store.js";
+
 /**
  * Group commit: commands that arrive while a transaction runs go together into
  * the next one.
@@ -7,4 +10,97 @@ export interface CommitQueue<Command, Outcome> {
   submit(command: Command): Promise<Outcome>;
   /** Resolves when nothing waits and nothing runs. */
   idle(): Promise<void>;
+}
+
+export interface CommitQueueOptions<Command, Outcome> {
+  /** Carries out a batch, whole or not at all; one outcome for each command, in their order. */
+  readonly run: (commands: readonly Command[]) => Promise<readonly Outcome[]>;
+  /** Commands of one batch; 256. It bounds how long one transaction takes. */
+  readonly maxBatch?: number;
+  /** Commands that may wait; 10,000. */
+  readonly maxWaiting?: number;
+}
+
+const DEFAULT_MAX_BATCH = 256;
+const DEFAULT_MAX_WAITING = 10_000;
+/** When to try again after the queue was full, in ms. */
+const FULL_RETRY_AFTER_MS = 1_000;
+
+interface Waiting<Command, Outcome> {
+  readonly command: Command;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export function createCommitQueue<Command, Outcome>(
+  options: CommitQueueOptions<Command, Outcome>,
+): CommitQueue<Command, Outcome> {
+  const { run, maxBatch = DEFAULT_MAX_BATCH, maxWaiting = DEFAULT_MAX_WAITING } = options;
+  let waiting: Waiting<Command, Outcome>[] = [];
+  let draining: Promise<void> | undefined;
+
+  async function drain(): Promise<void> {
+    while (waiting.length > 0) {
+      // What arrives in the same turn of the event loop shares a transaction.
+      await new Promise(setImmediate);
+      const batch = waiting.slice(0, maxBatch);
+      waiting = waiting.slice(maxBatch);
+      await settle(batch);
+    }
+    draining = undefined;
+  }
+
+  async function settle(batch: readonly Waiting<Command, Outcome>[]): Promise<void> {
+    try {
+      const outcomes = await run(batch.map(({ command }) => command));
+      batch.forEach(({ resolve }, i) => void resolve(outcomes[i] as Outcome));
+    } catch (error) {
+      if (batch.length === 1 || isStoreAtFault(error)) return rejectAll(batch, error);
+      await replay(batch);
+    }
+  }
+
+  /** One by one, so that what made the batch fail fails alone. */
+  async function replay(batch: readonly Waiting<Command, Outcome>[]): Promise<void> {
+    for (const [i, { command, resolve, reject }] of batch.entries()) {
+      try {
+        const [outcome] = await run([command]);
+        resolve(outcome as Outcome);
+      } catch (error) {
+        if (isStoreAtFault(error)) return rejectAll(batch.slice(i), error);
+        reject(error);
+      }
+    }
+  }
+
+  return {
+    submit(command) {
+      if (waiting.length >= maxWaiting) return Promise.reject(fullError());
+      return new Promise((resolve, reject) => {
+        waiting.push({ command, resolve, reject });
+        draining ??= drain();
+      });
+    },
+    idle: () => draining ?? Promise.resolve(),
+  };
+}
+
+function rejectAll(
+  batch: readonly { readonly reject: (error: unknown) => void }[],
+  error: unknown,
+): void {
+  for (const { reject } of batch) reject(error);
+}
+
+/** Then each command would fail as the first did, and trying them all would only add to the load. */
+function isStoreAtFault(error: unknown): boolean {
+  return error instanceof StoreUnavailableError || error instanceof StoreDivergedError;
+}
+
+function fullError(): DomainError {
+  return new DomainError("too many changes wait to be written; try again later", {
+    kind: "quota",
+    reason: "COMMIT_QUEUE_FULL",
+    retryAfterMs: FULL_RETRY_AFTER_MS,
+  });
 }

@@ -1,6 +1,6 @@
 import type { Commit } from "../core/change.js";
 import type { EntryRecord } from "../core/entry.js";
-import type { ServiceRecord } from "../core/service.js";
+import type { Presence, ServiceRecord } from "../core/service.js";
 import type { TokenRecord } from "../core/token.js";
 
 /** Everything a registry starts from. */
@@ -18,14 +18,10 @@ export interface StoredRegistry {
 }
 
 /** Signs of life of one instance, as they are flushed in batches. */
-export interface Presence {
+export interface FlushedPresence extends Presence {
   readonly serviceId: string;
-  /** Wall-clock ms. */
-  readonly lastSeenAt: number;
-  /** Registry time. */
-  readonly leaseExpiresAt: number;
-  /** See ServiceRecord.leaseCredited. */
-  readonly leaseCredited: boolean;
+  /** The lease that was renewed: if the service has another by now, nothing is written. */
+  readonly leaseId: string;
 }
 
 /**
@@ -34,6 +30,7 @@ export interface Presence {
  * used just now, and then nothing was written.
  */
 export interface Store {
+  /** @throws StoreOpenError if what is stored is damaged. */
   load(): Promise<StoredRegistry>;
 
   /**
@@ -51,7 +48,7 @@ export interface Store {
 
 export interface PresenceFlush {
   readonly registryTimeMs: number;
-  readonly presences: readonly Presence[];
+  readonly presences: readonly FlushedPresence[];
 }
 
 /** The database cannot be used just now: full, read-only, locked, or failing. */

@@ -241,6 +241,7 @@ describe("a status transition", () => {
       transition({
         serviceId,
         leaseId,
+        presence: { lastSeenAt: 2_000, leaseExpiresAt: 17_000, leaseCredited: false },
         status: "offline",
         statusReason: "disconnected",
         reason: "disconnected",

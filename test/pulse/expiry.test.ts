@@ -96,6 +96,32 @@ describe("goodbye", () => {
   });
 });
 
+describe("a change of status", () => {
+  it("writes the newest signs of life, not those of the registration", async () => {
+    const { leaseId, lastSeenAt, leaseExpiresAt } = await fleet.register(1);
+    const stream = new RecordingStream();
+    await beat(leaseId, stream, 60_000);
+    fleet.leases.streamBroke(stream, [leaseId]);
+    await fleet.clock.advance(4_000);
+    expect(fleet.status(1)).toBe("offline: disconnected");
+    const [service] = (await fleet.store.load()).services;
+    expect(service?.lastSeenAt).toBe(lastSeenAt + 55_000);
+    expect(service?.leaseExpiresAt).toBe(leaseExpiresAt + 55_000);
+  });
+
+  it("does not take the lease of an instance that is OFFLINE through a crash of Pulse", async () => {
+    const { leaseId } = await fleet.register(1);
+    const stream = new RecordingStream();
+    await beat(leaseId, stream, 60_000);
+    fleet.leases.streamBroke(stream, [leaseId]);
+    await fleet.clock.advance(4_000);
+    await fleet.restart("kill", 1_000);
+    expect(fleet.heartbeat(leaseId).kind).toBe("renewed");
+    await settle();
+    expect(fleet.status(1)).toBe("online: returned");
+  });
+});
+
 describe("a broken stream", () => {
   it("is OFFLINE after the reconnect grace, and ONLINE again with its next heartbeat", async () => {
     const { leaseId } = await fleet.register(1);

@@ -46,7 +46,14 @@ export class Fleet {
     const stored = await store.load();
     const time = new RegistryTime(stored.registryTimeMs, () => clock.now(), 1_000);
     const registryNow = () => time.now();
-    this.registry = createRegistry({ store, stored, clock, random: seededRandom(7), registryNow });
+    this.registry = createRegistry({
+      store,
+      stored,
+      clock,
+      random: seededRandom(7),
+      registryNow,
+      log,
+    });
     const { registry } = this;
     this.leases = new Leases({ registry, policy: this.#policy, clock, registryNow, log });
     this.expiry = startExpiry({

@@ -45,9 +45,10 @@ export class MemoryStore implements Store {
     if (this.failure) throw this.failure;
     this.flushes++;
     this.#registryTimeMs = registryTimeMs;
-    for (const { serviceId, ...presence } of presences) {
+    for (const { serviceId, leaseId, ...presence } of presences) {
       const service = this.#services.get(serviceId);
-      if (service) this.#services.set(serviceId, { ...service, ...presence });
+      if (service?.leaseActive && service.leaseId === leaseId)
+        this.#services.set(serviceId, { ...service, ...presence });
     }
   }
 

@@ -1,0 +1,104 @@
+import { type Kysely, sql } from "kysely";
+import type { Schema } from "./schema.js";
+import { StoreOpenError } from "./store.js";
+
+/** One step of the schema; it must not depend on the tables as they are today. */
+export type Migration = (db: Kysely<Schema>) => Promise<void>;
+
+/** Append only: a store remembers how many of them it has had. */
+export const MIGRATIONS: readonly Migration[] = [createTables];
+
+/**
+ * Brings a store to the newest schema, all in one transaction.
+ * @throws StoreOpenError if a newer program has been here.
+ */
+export async function migrate(db: Kysely<Schema>, migrations = MIGRATIONS): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await trx.schema
+      .createTable("schema_version")
+      .ifNotExists()
+      .addColumn("version", "integer", (column) => column.notNull())
+      .execute();
+    const row = await trx.selectFrom("schema_version").select("version").executeTakeFirst();
+    const version = Number(row?.version ?? 0);
+    if (version > migrations.length)
+      throw new StoreOpenError(
+        `the database was written by a newer Pulse (schema ${version}, this one knows ${migrations.length}): start that version, or restore a backup from before it`,
+      );
+    for (const migration of migrations.slice(version)) await migration(trx);
+    const next = { version: migrations.length };
+    if (row) await trx.updateTable("schema_version").set(next).execute();
+    else await trx.insertInto("schema_version").values(next).execute();
+  });
+}
+
+async function createTables(db: Kysely<Schema>): Promise<void> {
+  await db.schema
+    .createTable("clock")
+    .addColumn("one", "integer", (column) => column.primaryKey().check(sql`one = 1`))
+    .addColumn("epoch", "text", (column) => column.notNull())
+    .addColumn("rev", "bigint", (column) => column.notNull())
+    .addColumn("stamp", "text", (column) => column.notNull())
+    .addColumn("min_rev", "bigint", (column) => column.notNull())
+    .addColumn("registry_time_ms", "double precision", (column) => column.notNull())
+    .addColumn("key_check", "text", (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable("change_log")
+    .addColumn("rev", "bigint", (column) => column.notNull())
+    .addColumn("stamp", "text", (column) => column.notNull())
+    .addColumn("at", "double precision", (column) => column.notNull())
+    .addColumn("reason", "text", (column) => column.notNull())
+    .addColumn("position", "integer", (column) => column.notNull())
+    .addColumn("subject", "text", (column) => column.notNull())
+    .addColumn("subject_id", "text", (column) => column.notNull())
+    .addColumn("type", "text", (column) => column.notNull())
+    .addPrimaryKeyConstraint("change_log_key", ["rev", "position"])
+    .execute();
+  await db.schema
+    .createTable("services")
+    .addColumn("id", "text", (column) => column.primaryKey().notNull())
+    .addColumn("instance_id", "text", (column) => column.notNull())
+    .addColumn("secret_hash", "text")
+    .addColumn("spec", "text", (column) => column.notNull())
+    .addColumn("credentials", "text")
+    .addColumn("credential_state", "text", (column) => column.notNull())
+    .addColumn("status", "text", (column) => column.notNull())
+    .addColumn("status_reason", "text", (column) => column.notNull())
+    .addColumn("generation", "bigint", (column) => column.notNull())
+    .addColumn("lease_id", "text", (column) => column.notNull())
+    .addColumn("lease_active", "integer", (column) => column.notNull())
+    .addColumn("ttl_ms", "double precision", (column) => column.notNull())
+    .addColumn("lease_credited", "integer", (column) => column.notNull())
+    .addColumn("lease_expires_at", "double precision", (column) => column.notNull())
+    .addColumn("last_seen_at", "double precision", (column) => column.notNull())
+    .addColumn("created_at", "double precision", (column) => column.notNull())
+    .addColumn("rev", "bigint", (column) => column.notNull())
+    .addColumn("removed", "integer", (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable("download_clients")
+    .addColumn("id", "text", (column) => column.primaryKey().notNull())
+    .addColumn("service_id", "text", (column) => column.notNull().references("services.id"))
+    .addColumn("name", "text", (column) => column.notNull())
+    .addColumn("enabled", "integer", (column) => column.notNull())
+    .addColumn("priority", "double precision", (column) => column.notNull())
+    .addColumn("category", "text", (column) => column.notNull())
+    .addColumn("directory", "text", (column) => column.notNull())
+    .addColumn("tags", "text", (column) => column.notNull())
+    .addColumn("settings", "text", (column) => column.notNull())
+    .addColumn("created_at", "double precision", (column) => column.notNull())
+    .addColumn("updated_at", "double precision", (column) => column.notNull())
+    .addColumn("rev", "bigint", (column) => column.notNull())
+    .addColumn("removed", "integer", (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable("tokens")
+    .addColumn("id", "text", (column) => column.primaryKey().notNull())
+    .addColumn("name", "text", (column) => column.notNull())
+    .addColumn("scopes", "text", (column) => column.notNull())
+    .addColumn("hash", "text", (column) => column.notNull())
+    .addColumn("created_at", "double precision", (column) => column.notNull())
+    .addColumn("revoked_at", "double precision")
+    .execute();
+}

@@ -1,0 +1,66 @@
+import { join } from "node:path";
+import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
+import type { Random } from "../lib/random.js";
+import { KEY_BYTES, parseKey, Secrets } from "./secrets.js";
+import { StoreOpenError } from "./store.js";
+
+const KEY_FILE = "secret.key";
+const CHECKED_TEXT = "pulse";
+const CHECK_PLACE = "clock.key_check";
+
+export interface SecretsOptions {
+  /** Where the key file is, unless a key is given. */
+  readonly directory: string;
+  /** As the operator gave it. */
+  readonly secretKey: string | undefined;
+  /** What `checkOf` made when the store was made; undefined for a new store, which may get a new key. */
+  readonly check: string | undefined;
+  readonly random: Random;
+}
+
+/**
+ * The secrets of a store, with the operator's key or that of the key file.
+ * @throws StoreOpenError if the key is missing, malformed, or not the one of this store.
+ */
+export async function openSecrets(options: SecretsOptions): Promise<Secrets> {
+  const { directory, secretKey, check, random } = options;
+  const source = secretKey === undefined ? join(directory, KEY_FILE) : "PULSE_SECRET_KEY";
+  const text = secretKey ?? (await readKeyFile(source, check === undefined, random));
+  const key = parseKey(text);
+  if (!key)
+    throw new StoreOpenError(
+      `${source} must hold ${KEY_BYTES} bytes as hex or base64, such as "openssl rand -hex ${KEY_BYTES}" prints`,
+    );
+  const secrets = new Secrets(key, random);
+  if (check !== undefined && !fits(secrets, check))
+    throw new StoreOpenError(
+      `${source} is not the key that the database in ${directory} was encrypted with: restore that key, or move the database away to start anew`,
+    );
+  return secrets;
+}
+
+/** A text by which a later start knows this key again. */
+export function checkOf(secrets: Secrets): string {
+  return secrets.seal(CHECKED_TEXT, CHECK_PLACE);
+}
+
+function fits(secrets: Secrets, check: string): boolean {
+  try {
+    return secrets.open(check, CHECK_PLACE) === CHECKED_TEXT;
+  } catch {
+    return false;
+  }
+}
+
+async function readKeyFile(path: string, mayCreate: boolean, random: Random): Promise<string> {
+  if (mayCreate) {
+    const create = () => `${random.bytes(KEY_BYTES).toString("base64url")}\n`;
+    return (await readOrCreatePrivateFile(path, create)).text;
+  }
+  const text = await readIfPresent(path);
+  if (text !== undefined) return text;
+  // A new key would open nothing of what is stored.
+  throw new StoreOpenError(
+    `${path} is missing, and the database beside it is encrypted with that key: restore the file, or set PULSE_SECRET_KEY`,
+  );
+}

@@ -1,0 +1,90 @@
+import type { Commit } from "../../src/core/change.js";
+import { type EntryRecord, newOperatorFields } from "../../src/core/entry.js";
+import type { ServiceRecord } from "../../src/core/service.js";
+import type { TokenRecord } from "../../src/core/token.js";
+
+export function serviceRecord(change: Partial<ServiceRecord> = {}): ServiceRecord {
+  return {
+    id: "service-1",
+    instanceId: "instance-1",
+    secretHash: "hash",
+    spec: {
+      name: "haul",
+      type: "download-client",
+      kind: "qbittorrent",
+      apiUrl: "http://nas:8080",
+      endpoint: { host: "nas", port: 8080, useSsl: false, urlBase: "" },
+      healthUrl: "",
+      version: "4.5.2",
+      capabilities: ["torrent"],
+      metadata: { os: "linux" },
+      protocol: "torrent",
+    },
+    username: "admin",
+    apiKey: "key",
+    credentialState: "unverified",
+    status: "online",
+    statusReason: "registered",
+    generation: 1n,
+    leaseId: "service-1.1.secret",
+    leaseActive: true,
+    ttlMs: 15_000,
+    leaseCredited: false,
+    leaseExpiresAt: 15_000.25,
+    lastSeenAt: 1_767_225_600_000,
+    createdAt: 1_767_225_600_000,
+    revision: 1n,
+    removed: false,
+    ...change,
+  };
+}
+
+export function entryRecord(change: Partial<EntryRecord> = {}): EntryRecord {
+  return {
+    ...newOperatorFields("haul"),
+    id: "entry-1",
+    serviceId: "service-1",
+    createdAt: 1_767_225_600_000,
+    updatedAt: 1_767_225_600_000,
+    revision: 1n,
+    removed: false,
+    ...change,
+  };
+}
+
+export function tokenRecord(change: Partial<TokenRecord> = {}): TokenRecord {
+  return {
+    id: "token-1",
+    name: "pilot",
+    scopes: ["register", "discover"],
+    hash: "hash",
+    createdAt: 1_767_225_600_000,
+    revokedAt: undefined,
+    ...change,
+  };
+}
+
+/** A commit of some records, with a change for each. */
+export function commitOf(
+  revision: bigint,
+  records: Partial<Pick<Commit, "services" | "entries" | "tokens">>,
+): Commit {
+  const { services = [], entries = [], tokens = [] } = records;
+  const subjects = [
+    ["service", services],
+    ["download-client", entries],
+    ["token", tokens],
+  ] as const;
+  return {
+    revision,
+    stamp: `stamp-${revision}`,
+    at: 1_767_225_600_000 + Number(revision),
+    reason: "registered",
+    changes: subjects.flatMap(([subject, list]) =>
+      list.map(({ id }) => ({ subject, subjectId: id, type: "put" as const })),
+    ),
+    services,
+    entries,
+    tokens,
+  };
+}
