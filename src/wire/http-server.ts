@@ -1,0 +1,159 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { parseTimeout } from "./grpc-timeout.js";
+import { httpImplementation } from "./http-handlers.js";
+import type { WireLimits } from "./limits.js";
+import type { Mount, OnInternalError } from "./mount.js";
+
+/** Handles a request that is no call; false if it is none of its own. */
+export type Routes = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+export interface HttpServerOptions {
+  readonly mounts: readonly Mount[];
+  readonly routes: Routes;
+  readonly limits: WireLimits;
+  readonly onInternalError: OnInternalError;
+}
+
+/** HTTP/1.1 for connections that somebody else has accepted: Connect, gRPC-Web and plain pages. */
+export interface HttpServer {
+  /** Takes a connection whose first bytes are still unread. */
+  accept(socket: Socket): void;
+  /** Closes all connections that wait for a request, and the others when they have answered theirs. */
+  close(): void;
+}
+
+/** gRPC's own content types, and not gRPC-Web's. */
+const GRPC_CONTENT = /^application\/grpc(?!-web)/i;
+const GRPC_HINT =
+  "gRPC needs HTTP/2: use plain text with prior knowledge (h2c), or speak Connect or gRPC-Web here";
+const MAX_HEADERS = 100;
+
+export function createHttpServer(options: HttpServerOptions): HttpServer {
+  const { limits, onInternalError } = options;
+  const calls = createCalls(options);
+  /** Each connection, and the answers it still has to get. */
+  const connections = new Map<Socket, number>();
+  let isClosing = false;
+
+  const server = createServer(
+    {
+      noDelay: true,
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs),
+    },
+    (request, response) => {
+      const { socket } = request;
+      count(socket, +1);
+      response.once("close", () => {
+        count(socket, -1);
+        if (isClosing && !connections.get(socket)) socket.destroySoon();
+      });
+      try {
+        answer(request, response);
+      } catch (error) {
+        onInternalError(request.url ?? "", error);
+        refuse(response, 500, "internal error");
+      }
+    },
+  );
+  server.maxHeadersCount = MAX_HEADERS;
+  server.emit("listening"); // it never listens itself, but this is what arms its timeouts
+
+  function count(socket: Socket, change: number): void {
+    const open = connections.get(socket);
+    if (open !== undefined) connections.set(socket, open + change);
+  }
+
+  function answer(request: IncomingMessage, response: ServerResponse): void {
+    if (options.routes(request, response)) return;
+    if (GRPC_CONTENT.test(request.headers["content-type"] ?? "")) refuse(response, 415, GRPC_HINT);
+    else if (!calls(request, response)) refuse(response, 404, "nothing is here");
+  }
+
+  return {
+    accept(socket) {
+      connections.set(socket, 0);
+      socket.once("close", () => connections.delete(socket));
+      server.emit("connection", socket);
+    },
+    close() {
+      isClosing = true;
+      server.close(() => {}); // stops its timers; it says that it never listened
+      for (const [socket, open] of connections) if (open === 0) socket.destroySoon();
+    },
+  };
+}
+
+/**
+ * Answers the calls of all mounts; false for a path that is none of them. This is
+ * what connectNodeAdapter does, but it writes errors to the console, and throws at
+ * a request without a usable Host.
+ */
+function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Routes {
+  const router = createConnectRouter({
+    grpc: false, // HTTP/1.1 has no trailers that clients can see
+    acceptCompression: [compressionGzip, compressionBrotli],
+    readMaxBytes: limits.maxMessageBytes,
+    writeMaxBytes: limits.maxMessageBytes,
+  });
+  for (const mount of mounts)
+    router.service(mount.service, httpImplementation(mount, onInternalError));
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  return (request, response) => {
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const handler = handlers.get(path);
+    if (!handler) return false;
+    capTimeout(request, limits.maxTimeoutMs);
+    let call: Parameters<typeof handler>[0];
+    try {
+      call = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    } catch {
+      refuse(response, 400, "the header Host is missing or no host");
+      return true;
+    }
+    handler({ ...call, body: bodyOf(request, response) })
+      .then((reply) => universalResponseToNodeResponse(reply, response))
+      .catch((error: unknown) => {
+        response.destroy();
+        // ABORTED is how connect-node says that the peer is gone.
+        if (ConnectError.from(error).code !== Code.Aborted) onInternalError(path, error);
+      });
+    return true;
+  };
+}
+
+/** Shortens the timeout of a call: Connect's header has it in ms, gRPC-Web's is gRPC's. */
+function capTimeout({ headers }: IncomingMessage, maxMs: number): void {
+  if (Number(headers["connect-timeout-ms"]) > maxMs) headers["connect-timeout-ms"] = String(maxMs);
+  const timeout = headers["grpc-timeout"];
+  if (typeof timeout === "string" && Number(parseTimeout(timeout)) > maxMs)
+    headers["grpc-timeout"] = `${Math.floor(maxMs / 1_000)}S`;
+}
+
+/**
+ * The body of a request. Its own iterator would destroy the connection, and the
+ * answer with it, when a call fails before all is read; and what is left unread
+ * would stand in the way of the next request.
+ */
+function bodyOf(request: IncomingMessage, response: ServerResponse): AsyncIterable<Uint8Array> {
+  response.once("finish", () => request.resume());
+  return request.iterator({ destroyOnReturn: false });
+}
+
+function refuse(response: ServerResponse, status: number, message: string): void {
+  if (response.headersSent) return void response.destroy();
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
+  response.end(`${message}\n`);
+}

@@ -1,0 +1,67 @@
+import {
+  constants,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { Server } from "@grpc/grpc-js";
+import type { Clock } from "../lib/clock.js";
+import { parseTimeout } from "./grpc-timeout.js";
+import type { WireLimits } from "./limits.js";
+
+const PING_WINDOW_MS = 10_000;
+
+/**
+ * Holds the bounds that grpc-js has no options for, on the HTTP/2 server below it:
+ * header size, PINGs, resets, and the timeout of a call, which grpc-js computes in
+ * 32 bits.
+ */
+export function guardHttp2(
+  server: Server,
+  limits: Pick<WireLimits, "maxHeaderBytes" | "maxPingsPer10s" | "maxTimeoutMs">,
+  clock: Clock,
+): void {
+  const http2 = http2ServerOf(server);
+  http2.updateSettings({ maxHeaderListSize: limits.maxHeaderBytes });
+  http2.on("session", (session) => guardAgainstPings(session, limits.maxPingsPer10s, clock));
+  // Before grpc-js reads them: each listener gets the same headers.
+  http2.prependListener("stream", (stream, headers: IncomingHttpHeaders) => {
+    // A reset without an error code waits until all that had come is read. While a
+    // handler does not read, its call would live on: a peer could pile up any number.
+    stream.once("aborted", () => stream.destroy());
+    const timeout = headers["grpc-timeout"];
+    if (timeout !== undefined) headers["grpc-timeout"] = capTimeout(timeout, limits.maxTimeoutMs);
+  });
+}
+
+/** The only private part of grpc-js that we touch. Its version is pinned, and every test stands on this. */
+function http2ServerOf(server: Server): Http2Server {
+  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server, unknown> };
+  const [http2] = http2Servers?.keys() ?? [];
+  if (!http2)
+    throw new Error("this version of grpc-js hides its HTTP/2 server: see http2-guard.ts");
+  return http2;
+}
+
+/** The header `grpc-timeout`, at most `maxMs`. What is malformed matches no pattern of grpc-js. */
+function capTimeout(header: string | string[], maxMs: number): string {
+  const timeout = parseTimeout(String(header));
+  if (timeout === undefined) return "malformed";
+  return timeout <= maxMs ? String(header) : `${Math.floor(maxMs / 1_000)}S`;
+}
+
+/** Node answers every PING, however many: a peer could keep us busy without a single call. */
+function guardAgainstPings(session: ServerHttp2Session, maxPings: number, clock: Clock): void {
+  let windowEndAt = 0;
+  let pings = 0;
+  session.on("ping", () => {
+    const now = clock.now();
+    if (now >= windowEndAt) {
+      windowEndAt = now + PING_WINDOW_MS;
+      pings = 0;
+    }
+    pings += 1;
+    if (pings > maxPings && !session.destroyed)
+      session.destroy(new Error("too many PINGs"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  });
+}

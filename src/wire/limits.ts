@@ -1,0 +1,45 @@
+/** What one server bears. Past a bound the peer gets a clear status, or loses its connection. */
+export interface WireLimits {
+  /** Connections at a time, of all kinds. One more is closed as soon as it is accepted. */
+  readonly maxConnections: number;
+  /** Calls at a time on one HTTP/2 connection. A peer that knows HTTP/2 waits with the next one. */
+  readonly maxStreamsPerConnection: number;
+  /** Bytes of one message, either way, unpacked. RESOURCE_EXHAUSTED past it. */
+  readonly maxMessageBytes: number;
+  /** Bytes of all headers of a request. HTTP/2: the stream is refused; HTTP/1.1: 431. */
+  readonly maxHeaderBytes: number;
+  /** The longest timeout of a call, in ms; a longer one is shortened to it. */
+  readonly maxTimeoutMs: number;
+  /** A new connection must have shown which protocol it speaks, in ms. Closed past it. */
+  readonly sniffTimeoutMs: number;
+  /** HTTP/1.1: all headers of a request must have come, in ms. 408 past it. */
+  readonly headersTimeoutMs: number;
+  /** HTTP/1.1: the whole request must have come, in ms. 408 past it. */
+  readonly requestTimeoutMs: number;
+  /** HTTP/1.1: a connection may wait for its next request, in ms. */
+  readonly keepAliveMs: number;
+  /** HTTP/2: a connection without any call is closed after this, in ms. */
+  readonly idleConnectionMs: number;
+  /** HTTP/2 PINGs of one connection in any 10 s. ENHANCE_YOUR_CALM and the end of it past them. */
+  readonly maxPingsPer10s: number;
+}
+
+const DAY_MS = 86_400_000;
+
+export const DEFAULT_LIMITS: WireLimits = {
+  maxConnections: 20_000,
+  // grpc-js has no bound of its own: 20,000 streams on one connection took 712 MB.
+  maxStreamsPerConnection: 1_000,
+  // What gRPC clients accept by default: more would fail at the other end, less clearly.
+  maxMessageBytes: 4 * 1_024 * 1_024,
+  maxHeaderBytes: 16 * 1_024,
+  // Node's timers hold 24.8 days, and fire at once for more.
+  maxTimeoutMs: 24 * DAY_MS,
+  sniffTimeoutMs: 5_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
+  keepAliveMs: 30_000,
+  idleConnectionMs: 30 * 60_000,
+  // grpc-go measures bandwidth with a PING per response, so an honest peer sends thousands.
+  maxPingsPer10s: 50_000,
+};

@@ -1,0 +1,32 @@
+import { connect, type Socket } from "node:net";
+import { onTestFinished } from "vitest";
+
+/** A TCP connection that remembers what came. */
+export interface RawSocket {
+  readonly socket: Socket;
+  readonly text: string;
+  /** Resolves, in ms since it was connected, when the other end has closed it. */
+  readonly closed: Promise<number>;
+}
+
+export async function rawSocket(port: number): Promise<RawSocket> {
+  const chunks: Buffer[] = [];
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  onTestFinished(() => void socket.destroy());
+  socket.on("data", (chunk) => chunks.push(chunk));
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("error", reject);
+  });
+  const startAt = performance.now();
+  socket.on("error", () => {});
+  return {
+    socket,
+    get text() {
+      return Buffer.concat(chunks).toString("latin1");
+    },
+    closed: new Promise((resolve) =>
+      socket.once("close", () => resolve(performance.now() - startAt)),
+    ),
+  };
+}
