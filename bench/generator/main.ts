@@ -1,0 +1,81 @@
+import { serveParent } from "../remote.js";
+import type { Target } from "./connection.js";
+import { Fleet } from "./fleet.js";
+import { HeartbeatLoad } from "./heartbeat-load.js";
+import type { Load } from "./load.js";
+import {
+  LIST,
+  leaseIdFrom,
+  listRequest,
+  problemOfList,
+  REGISTER,
+  registerRequest,
+} from "./messages.js";
+import { type Shape, UnaryLoad } from "./unary-load.js";
+
+/** The load generator, a process of its own. Loads and fleets are named by the numbers it gives. */
+
+const loads = new Map<number, Load>();
+const fleets = new Map<number, Fleet>();
+let lastId = 0;
+
+async function add(load: Load): Promise<number> {
+  loads.set(++lastId, load);
+  const id = lastId;
+  await load.ready;
+  return id;
+}
+
+function loadOf(id: number): Load {
+  const load = loads.get(id);
+  if (!load) throw new Error(`there is no load ${id}`);
+  return load;
+}
+
+function fleetOf(id: number): Fleet {
+  const fleet = fleets.get(id);
+  if (!fleet) throw new Error(`there is no fleet ${id}`);
+  return fleet;
+}
+
+const api = {
+  /** Registers `services` different services in turn, again and again. */
+  openRegisters: (target: Target, shape: Shape, services: number) => {
+    const requests = Array.from({ length: services }, (_, index) => registerRequest(index));
+    const problemOf = (answer: Buffer, index: number) => {
+      leaseIdFrom(answer, index);
+      return undefined;
+    };
+    return add(new UnaryLoad(target, { path: REGISTER, requests, problemOf }, shape));
+  },
+  openLists: (target: Target, shape: Shape, entries: number) => {
+    const problemOf = (answer: Buffer) => problemOfList(answer, entries);
+    const requests = [listRequest(entries)];
+    return add(new UnaryLoad(target, { path: LIST, requests, problemOf }, shape));
+  },
+  openHeartbeats: (target: Target, shape: Shape) => add(new HeartbeatLoad(target, shape)),
+  start: (load: number) => loadOf(load).start(),
+  stop: (load: number) => loadOf(load).stop(),
+  counters: (load: number) => loadOf(load).counters(),
+  close: (load: number) => {
+    loadOf(load).close();
+    loads.delete(load);
+  },
+
+  /** See Fleet.storm. The fleet stays until it is closed. */
+  storm: async (target: Target, services: number, timeoutMs: number) => {
+    const fleet = new Fleet(target);
+    fleets.set(++lastId, fleet);
+    return { fleet: lastId, outcome: await fleet.storm(services, timeoutMs) };
+  },
+  beatAll: (fleet: number, overMs: number) => fleetOf(fleet).beatAll(overMs),
+  closeFleet: (fleet: number) => {
+    fleetOf(fleet).close();
+    fleets.delete(fleet);
+  },
+};
+
+export type GeneratorApi = typeof api;
+
+process.on("disconnect", () => process.exit());
+serveParent(api);

@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Target } from "./generator/connection.js";
+import type { GeneratorApi } from "./generator/main.js";
+import { pinned } from "./machine.js";
+import { type Remote, remoteOf } from "./remote.js";
+
+const ROOT = join(import.meta.dirname, "..");
+const PROBE = join(import.meta.dirname, "servers", "probe.mjs");
+const START_TIMEOUT_MS = 15_000;
+
+export const SERVER_NAMES = ["Pulse", "bare grpc-js", "raw echo"] as const;
+export type ServerName = (typeof SERVER_NAMES)[number];
+
+export interface Usage {
+  /** Monotonic ms; one clock for all processes of this machine. */
+  readonly atMs: number;
+  /** CPU time of all its threads so far. */
+  readonly cpuMs: number;
+  readonly rssBytes: number;
+}
+
+export interface BenchServer {
+  readonly name: ServerName;
+  readonly target: Target;
+  usage(): Promise<Usage>;
+  startProfile(): Promise<void>;
+  stopProfile(path: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What `servers/probe.mjs` adds to a server. */
+type Probe = {
+  usage: () => Usage;
+  startProfile: () => void;
+  stopProfile: (path: string) => void;
+};
+
+export interface StartOptions {
+  readonly core: number | undefined;
+  /** Where Pulse's data goes, in a directory of its own. */
+  readonly dataDirectory: string;
+}
+
+export async function startServer(name: ServerName, options: StartOptions): Promise<BenchServer> {
+  const data = mkdtempSync(join(options.dataDirectory, "data-"));
+  const node = [process.execPath, "--import", PROBE];
+  const child = startChild(pinned(options.core, [...node, ...scriptOf(name, data)]));
+  const stop = async (): Promise<void> => {
+    await kill(child);
+    rmSync(data, { recursive: true, force: true }); // at once, since it weighs on the page cache
+  };
+  try {
+    const port = await portOf(child, name);
+    const token = name === "Pulse" ? readToken(data) : "x".repeat(66); // as long as Pulse's
+    const target: Target = { port, token, isEcho: name === "raw echo" };
+    const probe = remoteOf<Probe>(child, name);
+    return {
+      name,
+      target,
+      usage: () => probe.usage(),
+      startProfile: () => probe.startProfile(),
+      stopProfile: (path) => probe.stopProfile(path),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+export function startGenerator(core: number | undefined): {
+  readonly api: Remote<GeneratorApi>;
+  readonly stop: () => Promise<void>;
+} {
+  const script = join(import.meta.dirname, "generator", "main.ts");
+  const child = startChild(pinned(core, [process.execPath, "--import", "tsx", script]));
+  return { api: remoteOf(child, "generator"), stop: () => kill(child) };
+}
+
+/** Pulse as it was built and as its users run it; the references from source. */
+function scriptOf(name: ServerName, data: string): readonly string[] {
+  if (name === "Pulse") {
+    const pulse = join(ROOT, "dist", "src", "cli", "pulse.js");
+    return [pulse, "serve", "--listen", "127.0.0.1:0", "--data", data];
+  }
+  const script = name === "raw echo" ? "raw-echo.ts" : "bare-grpc.ts";
+  return ["--import", "tsx", join(import.meta.dirname, "servers", script)];
+}
+
+function startChild(command: readonly string[]): ChildProcess {
+  const [program = "", ...args] = command;
+  return spawn(program, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit", "ipc"] });
+}
+
+/** There is nothing to lose: nobody reads the data again. */
+function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill("SIGKILL");
+  });
+}
+
+/** Each server says on stdout, in a line of JSON, where it listens; Pulse by its `url`. */
+function portOf(child: ChildProcess, name: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let output = "";
+    const fail = (problem: string) => reject(new Error(`${name} ${problem}\n${output}`));
+    const timer = setTimeout(() => fail("does not say where it listens"), START_TIMEOUT_MS);
+    child.once("exit", (code, signal) => fail(`ended at once (${signal ?? code})`));
+    child.once("error", reject);
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      output = (output + text).slice(-10_000); // read to the end, or a full pipe would stop it
+      const port = /"port":(\d+)/.exec(output) ?? /"url":"http:\/\/[^"]*:(\d+)"/.exec(output);
+      if (!port) return;
+      clearTimeout(timer);
+      resolve(Number(port[1]));
+    });
+  });
+}
+
+function readToken(data: string): string {
+  return readFileSync(join(data, "tokens", "service.token"), "utf8").trim();
+}
