@@ -1,6 +1,6 @@
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import { type HaulOptions, haulProbe, startHaul } from "../haul/index.js";
-import { silentLog } from "../lib/log.js";
+import { type ClientTarget, FRONTABLE_KINDS, probeClient, startHaul } from "../haul/index.js";
 import { UsageError } from "./failure.js";
 import { createLogger } from "./logger.js";
 import {
@@ -13,8 +13,9 @@ import {
   pulseUrlOption,
   tokenFileOption,
 } from "./options.js";
-import { print, renderTable } from "./output.js";
+import { print } from "./output.js";
 import { haulStateDirectory, pulseDataDirectory } from "./places.js";
+import { probeText } from "./probe-text.js";
 import { findTokenFor } from "./pulse-call.js";
 import { runUntilStopped } from "./run-until-stopped.js";
 import { readSecretFile } from "./token-lookup.js";
@@ -77,25 +78,33 @@ export function runCommand(): Command {
 
 async function run(options: RunOptions, command: Command): Promise<void> {
   const { env } = process;
-  const fronted = await frontedClient(options, command);
+  const client = await frontedClient(options, command);
+  const version = command.parent?.version();
   const log = createLogger(options.logLevel);
   /** Looked for at each attempt: Pulse makes it at its first start, which may come later. */
   const token = async () =>
     (await findTokenFor(command, pulseDataDirectory(env.PULSE_DATA, env), ["service"])).token;
   await runUntilStopped(log, async () => {
     const haul = await startHaul({
-      ...fronted,
+      ...(client ? { client } : {}),
       pulse: options.pulse,
       token,
       name: options.name,
       listen: options.listen,
       stateDirectory: haulStateDirectory(options.data, options.name, env),
       ...(options.advertiseUrl ? { advertiseUrl: options.advertiseUrl } : {}),
-      ...(options.downloadDir ? { downloadDirectory: options.downloadDir } : {}),
+      ...(options.downloadDir ? { downloadDirectory: resolve(options.downloadDir) } : {}),
+      ...(version ? { version } : {}),
+      environment: withoutOurs(env),
       log,
     });
-    return () => haul.close();
+    return { stop: () => haul.close() };
   });
+}
+
+/** What a program that Haul starts may see: not our settings, for there are tokens and passwords among them. */
+function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(PULSE|HAUL)_/.test(name)));
 }
 
 /** `haul probe`: asks the download client once. */
@@ -104,9 +113,11 @@ export function probeCommand(): Command {
     .description("ask the download client once, with these credentials, and print what it says")
     .addOption(jsonOption())
     .action(async (options: ClientOptions & { json?: boolean }, command: Command) => {
-      const probe = await haulProbe({ ...(await frontedClient(options, command)), log: silentLog });
-      if (options.json) print(JSON.stringify(probe, null, 2));
-      else print(probe);
+      const client = await frontedClient(options, command);
+      if (!client)
+        throw new UsageError("give --kind and --url: say what the download client is, and where");
+      const probe = await probeClient(client);
+      print(options.json ? JSON.stringify(probe, null, 2) : probeText(client, probe));
       if (probe.outcome !== "ok") process.exitCode = 1;
     });
 }
@@ -114,9 +125,10 @@ export function probeCommand(): Command {
 function addClientOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("--kind <kind>", "what the download client is, such as qbittorrent or aria2").env(
-        "HAUL_KIND",
-      ),
+      new Option(
+        "--kind <kind>",
+        `what the download client is: ${FRONTABLE_KINDS.join(" or ")}`,
+      ).env("HAUL_KIND"),
     )
     .addOption(
       new Option("--url <url>", "where it is, such as http://127.0.0.1:8080")
@@ -138,23 +150,23 @@ function addClientOptions(command: Command): Command {
     );
 }
 
-/** The download client that the options name, with its credentials read; nothing if they name none. */
-async function frontedClient(options: ClientOptions, command: Command): Promise<FrontedClient> {
+/** The download client that the options name, with its credentials read; undefined if they name none. */
+async function frontedClient(
+  options: ClientOptions,
+  command: Command,
+): Promise<ClientTarget | undefined> {
   const { kind, url, username } = options;
   if (kind && !url) throw new UsageError("--kind needs --url: say where the download client is");
   if (url && !kind) throw new UsageError("--url needs --kind: say what the download client is");
   const password = await readSecret(command, "passwordFile", "HAUL_PASSWORD");
   const apiKey = await readSecret(command, "apiKeyFile", "HAUL_API_KEY");
   if (password && apiKey) throw new UsageError("give a password or an API key, not both");
-  const credential = password ?? apiKey;
-  if (!kind && (username || credential))
+  const secret = password ?? apiKey;
+  if (kind && url)
+    return { kind, url, ...(username ? { username } : {}), ...(secret ? { secret } : {}) };
+  if (username || secret)
     throw new UsageError("a user name, password or API key needs --kind and --url");
-  return {
-    ...(kind && url ? { kind, url } : {}),
-    ...(username ? { username } : {}),
-    ...(password ? { password } : {}),
-    ...(apiKey ? { apiKey } : {}),
-  };
+  return undefined;
 }
 
 /** A secret from the file that was typed, else from its variable, else from the file that a variable names. */

@@ -16,6 +16,7 @@ import {
 /** How long a caller should wait before it tries a store again that is down. */
 const STORE_RETRY_AFTER_MS = 2_000;
 const SECRET_BYTES = 16;
+const DEFAULT_GATHER_MS = 2;
 
 export interface RegistryOptions {
   readonly store: Store;
@@ -25,6 +26,8 @@ export interface RegistryOptions {
   /** Registry time in ms. */
   readonly registryNow: () => number;
   readonly log: Log;
+  /** See CommitQueueOptions; 2. */
+  readonly gatherMs?: number;
 }
 
 /**
@@ -64,7 +67,11 @@ export function createRegistry(options: RegistryOptions): Registry {
     tellDiverged = resolve;
   });
 
-  const queue = createCommitQueue<Command<unknown>, Settled>({ run: runBatch });
+  const queue = createCommitQueue<Command<unknown>, Settled>({
+    run: runBatch,
+    clock,
+    gatherMs: options.gatherMs ?? DEFAULT_GATHER_MS,
+  });
 
   async function runBatch(commands: readonly Command<unknown>[]): Promise<readonly Settled[]> {
     const draft = catalog.draft();

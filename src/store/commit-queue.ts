@@ -1,9 +1,10 @@
 import { DomainError } from "../core/errors.js";
+import type { Clock } from "../lib/clock.js";
 import { StoreDivergedError, StoreUnavailableError } from "./store.js";
 
 /**
- * Group commit: commands that arrive while a transaction runs go together into
- * the next one.
+ * Group commit: commands that arrive while a transaction runs, and for a moment
+ * after it, go together into the next one.
  */
 export interface CommitQueue<Command, Outcome> {
   /** Resolves when the command's batch is durable; rejects if it failed, alone or because the queue is full. */
@@ -15,6 +16,14 @@ export interface CommitQueue<Command, Outcome> {
 export interface CommitQueueOptions<Command, Outcome> {
   /** Carries out a batch, whole or not at all; one outcome for each command, in their order. */
   readonly run: (commands: readonly Command[]) => Promise<readonly Outcome[]>;
+  /**
+   * How long after a batch the next one gathers at the most, in ms; 0: not at
+   * all. A command that comes later than that never waits. A fleet that
+   * reconnects comes one connection at a time: without this, each would pay for a
+   * transaction of its own.
+   */
+  readonly gatherMs: number;
+  readonly clock: Clock;
   /** Commands of one batch; 256. It bounds how long one transaction takes. */
   readonly maxBatch?: number;
   /** Commands that may wait; 10,000. */
@@ -35,19 +44,39 @@ interface Waiting<Command, Outcome> {
 export function createCommitQueue<Command, Outcome>(
   options: CommitQueueOptions<Command, Outcome>,
 ): CommitQueue<Command, Outcome> {
-  const { run, maxBatch = DEFAULT_MAX_BATCH, maxWaiting = DEFAULT_MAX_WAITING } = options;
+  const { run, gatherMs, clock } = options;
+  const { maxBatch = DEFAULT_MAX_BATCH, maxWaiting = DEFAULT_MAX_WAITING } = options;
   let waiting: Waiting<Command, Outcome>[] = [];
+  let lastEndedAt = Number.NEGATIVE_INFINITY;
+  let onFull = () => {};
   let draining: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
     while (waiting.length > 0) {
       // What arrives in the same turn of the event loop shares a transaction.
       await new Promise(setImmediate);
+      await gather();
       const batch = waiting.slice(0, maxBatch);
       waiting = waiting.slice(maxBatch);
       await settle(batch);
+      lastEndedAt = clock.now();
     }
     draining = undefined;
+  }
+
+  /** Resolves once the pause after the last batch is over, or a batch is full. */
+  async function gather(): Promise<void> {
+    const pauseMs = lastEndedAt + gatherMs - clock.now();
+    if (pauseMs <= 0 || waiting.length >= maxBatch) return;
+    await new Promise<void>((resolve) => {
+      // What waits must not get lost because nothing else keeps the process alive.
+      const timer = clock.setTimer(pauseMs, resolve, { holdsProcess: true });
+      onFull = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    onFull = () => {};
   }
 
   async function settle(batch: readonly Waiting<Command, Outcome>[]): Promise<void> {
@@ -78,6 +107,7 @@ export function createCommitQueue<Command, Outcome>(
       if (waiting.length >= maxWaiting) return Promise.reject(fullError());
       return new Promise((resolve, reject) => {
         waiting.push({ command, resolve, reject });
+        if (waiting.length >= maxBatch) onFull();
         draining ??= drain();
       });
     },

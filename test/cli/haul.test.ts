@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -123,6 +124,29 @@ describe("run", () => {
     await pulse.stop();
   });
 
+  test("says which mistake it is when a second one has the same state directory", async () => {
+    const listen = `127.0.0.1:${await freePort()}`;
+    const env = {
+      PATH: "", // no aria2c: they register themselves
+      PULSE_DATA: join(group.directory, "twins-pulse"),
+      PULSE_LISTEN: listen,
+      PULSE_URL: `http://${listen}`,
+      HAUL_LISTEN: "127.0.0.1:0",
+      HAUL_DATA: join(group.directory, "twins"),
+    };
+    const pulse = group.start("pulse", ["serve"], env);
+    await pulse.line("pulse.listening");
+    const first = group.start("haul", ["run"], env);
+    await first.line("haul.registered");
+    const second = group.start("haul", ["run"], env);
+    const { detail } = await first.line("haul.superseded");
+    expect(detail).toContain("two processes share one identity");
+    await second.line("haul.registered");
+    expect(second.lines.some(({ msg }) => msg === "haul.superseded")).toBe(false);
+    for (const program of [first, second, pulse])
+      expect(await program.stop()).toEqual({ code: 0, signal: null });
+  });
+
   test("shows no password in its log or in the list of processes", async () => {
     const haul = group.start(
       "haul",
@@ -154,6 +178,38 @@ describe("run", () => {
 });
 
 describe("probe", () => {
+  test("of one that answers: what it says in lines, or as JSON, and 0", async () => {
+    const results: Record<string, object> = {
+      "aria2.getVersion": { version: "1.36.0" },
+      "aria2.getGlobalStat": { numActive: "1", numWaiting: "0", downloadSpeed: "2048" },
+    };
+    const server = createHttpServer(async (request, response) => {
+      let body = "";
+      for await (const chunk of request) body += chunk;
+      const { method } = JSON.parse(body);
+      response.end(JSON.stringify({ jsonrpc: "2.0", id: "haul", result: results[method] }));
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+    const args = ["probe", "--kind", "aria2", "--url", url];
+    const text = await group.run("haul", args, { HAUL_API_KEY: "plain-secret" });
+    const json = await group.run("haul", [...args, "--json"], { HAUL_API_KEY: "plain-secret" });
+    server.close();
+    expect([text.code, json.code]).toEqual([0, 0]);
+    for (const line of [/^outcome +ok$/m, /^version +1\.36\.0$/m, /^download +2\.0 KiB\/s$/m])
+      expect(text.stdout).toMatch(line);
+    expect(text.stdout).toMatch(/^free +unknown$/m);
+    expect(JSON.parse(json.stdout)).toMatchObject({ outcome: "ok", load: { active: 1 } });
+    expect(text.stdout + json.stdout).not.toContain("plain-secret");
+  });
+
+  test("of a kind that Haul does not know: names those it does, and 1", async () => {
+    const args = ["probe", "--kind", "gopher", "--url", "http://127.0.0.1:1"];
+    const { code, stderr } = await group.run("haul", args);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^haul: [^\n]*aria2 and qbittorrent\n$/);
+  });
+
   test("of a download client that does not answer: says so and ends with 1", async () => {
     const url = `http://127.0.0.1:${await freePort()}`;
     const { code, stdout } = await group.run("haul", ["probe", "--kind", "aria2", "--url", url]);

@@ -21,6 +21,7 @@ beforeEach(async () => {
     random: seededRandom(3),
     registryNow: () => 0,
     log,
+    gatherMs: 0,
   });
 });
 

@@ -22,6 +22,7 @@ describe("a Haul", () => {
     await stack.startPulse();
     const haul = await stack.startHaul("haul", [], ALONE);
     const before = await stack.entryIs("haul", "ONLINE");
+    await stack.hasHeartbeat(before.serviceId);
     haul.kill("SIGKILL");
     const killed = performance.now();
     const offline = await stack.entryIs("haul", "OFFLINE");

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DomainError } from "../../src/core/errors.js";
 import { type CommitQueueOptions, createCommitQueue } from "../../src/store/commit-queue.js";
 import { StoreDivergedError, StoreUnavailableError } from "../../src/store/store.js";
-import { settle } from "../support/manual-clock.js";
+import { ManualClock, settle } from "../support/manual-clock.js";
 
 /** A queue whose batches are recorded, and can be held until they are let go. */
 function recordedQueue(options: Partial<CommitQueueOptions<string, string>> = {}) {
@@ -14,6 +14,8 @@ function recordedQueue(options: Partial<CommitQueueOptions<string, string>> = {}
       await gate;
       return commands.map((command) => command.toUpperCase());
     },
+    clock: new ManualClock(),
+    gatherMs: 0,
     ...options,
   });
   return {
@@ -76,6 +78,33 @@ describe("commands", () => {
     expect(batches).toEqual([["a"], ["b", "c"]]);
   });
 
+  it("that arrive soon after a batch gather for the next, and a late one does not wait", async () => {
+    const clock = new ManualClock();
+    const { queue, batches } = recordedQueue({ clock, gatherMs: 2 });
+    await queue.submit("a");
+    const soon = [queue.submit("b")];
+    await settle();
+    soon.push(queue.submit("c"));
+    await settle();
+    expect(batches).toEqual([["a"]]);
+    await clock.advance(2);
+    expect(await outcomes(soon)).toEqual(["B", "C"]);
+    expect(batches).toEqual([["a"], ["b", "c"]]);
+    await clock.advance(2);
+    expect(await queue.submit("d")).toBe("D");
+  });
+
+  it("that fill a batch do not gather any longer", async () => {
+    const clock = new ManualClock();
+    const { queue, batches } = recordedQueue({ clock, gatherMs: 2, maxBatch: 2 });
+    await queue.submit("a");
+    const soon = [queue.submit("b")];
+    await settle();
+    soon.push(queue.submit("c"));
+    expect(await outcomes(soon)).toEqual(["B", "C"]);
+    expect(batches).toEqual([["a"], ["b", "c"]]);
+  });
+
   it("beyond the bound of a batch wait for the next, in their order", async () => {
     const { queue, batches } = recordedQueue({ maxBatch: 2 });
     await outcomes(["a", "b", "c", "d", "e"].map((command) => queue.submit(command)));
@@ -106,7 +135,7 @@ describe("a batch that fails", () => {
     const { run, batches } = failingRun((command) =>
       command === "bad" ? new Error("bad one") : undefined,
     );
-    const queue = createCommitQueue({ run });
+    const queue = createCommitQueue({ run, clock: new ManualClock(), gatherMs: 0 });
     const results = await outcomes(["a", "bad", "b"].map((command) => queue.submit(command)));
     expect(results).toEqual(["A", "failed: bad one", "B"]);
     expect(batches).toEqual([["a", "bad", "b"], ["a"], ["bad"], ["b"]]);
@@ -115,7 +144,7 @@ describe("a batch that fails", () => {
 
   it("of one command is not tried again", async () => {
     const { run, batches } = failingRun(() => new Error("no"));
-    const queue = createCommitQueue({ run });
+    const queue = createCommitQueue({ run, clock: new ManualClock(), gatherMs: 0 });
     expect(await outcomes([queue.submit("a")])).toEqual(["failed: no"]);
     expect(batches).toHaveLength(1);
   });
@@ -124,7 +153,7 @@ describe("a batch that fails", () => {
     "for a reason of the store (%s) fails whole, without a replay",
     async (error) => {
       const { run, batches } = failingRun(() => error);
-      const queue = createCommitQueue({ run });
+      const queue = createCommitQueue({ run, clock: new ManualClock(), gatherMs: 0 });
       const results = await Promise.allSettled(["a", "b", "c"].map((c) => queue.submit(c)));
       expect(results).toEqual(results.map(() => ({ status: "rejected", reason: error })));
       expect(batches).toHaveLength(1);
@@ -139,7 +168,7 @@ describe("a batch that fails", () => {
       isDown = batches.length > 1;
       return new Error("bad one");
     });
-    const queue = createCommitQueue({ run });
+    const queue = createCommitQueue({ run, clock: new ManualClock(), gatherMs: 0 });
     const results = await outcomes(["a", "bad", "b", "c", "d"].map((c) => queue.submit(c)));
     expect(results).toEqual([
       "A",
@@ -154,7 +183,7 @@ describe("a batch that fails", () => {
   it("does not hold up those that come after it", async () => {
     let isDown = true;
     const { run } = failingRun(() => (isDown ? new StoreUnavailableError("down") : undefined));
-    const queue = createCommitQueue({ run });
+    const queue = createCommitQueue({ run, clock: new ManualClock(), gatherMs: 0 });
     await outcomes([queue.submit("a")]);
     isDown = false;
     expect(await queue.submit("b")).toBe("B");

@@ -53,9 +53,16 @@ export class Fleet {
       random: seededRandom(7),
       registryNow,
       log,
+      gatherMs: 0,
     });
     const { registry } = this;
-    this.leases = new Leases({ registry, policy: this.#policy, clock, registryNow, log });
+    this.leases = new Leases({
+      registry,
+      policy: this.#policy,
+      clock,
+      registryNow,
+      log,
+    });
     this.expiry = startExpiry({
       leases: this.leases,
       store,

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fromJsonString } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Availability, type DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import { ListDownloadClientsResponseSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { connectPulse, type PulseConnection } from "../../src/client/index.js";
@@ -98,6 +99,18 @@ export class Stack {
         throw new Error(`${name} is ${Availability[entry.availability]}, not ${availability}`);
       return entry;
     }, withinMs);
+  }
+
+  /** Waits until the service has sent a heartbeat: from then on its stream's end is noticed. */
+  async hasHeartbeat(serviceId: string): Promise<void> {
+    const { registry } = this.connect();
+    await eventually(async () => {
+      const { service } = await registry.getService({ id: serviceId });
+      const [seen, created] = [service?.lastSeenTime, service?.createTime].map(
+        (time) => time && timestampMs(time),
+      );
+      if (!seen || !created || seen <= created) throw new Error("no heartbeat yet");
+    });
   }
 
   /** What `pulse clients list --json` prints, parsed. */

@@ -1,0 +1,58 @@
+import type { ServiceLoad } from "../client/index.js";
+import type { HttpCaller } from "./http-call.js";
+
+/** A download client and how to log in to it. */
+export interface ClientTarget {
+  /** What it is, such as `qbittorrent`; one of `FRONTABLE_KINDS`. */
+  readonly kind: string;
+  /** Where Haul reaches it: http or https, with its URL base, without user-info. */
+  readonly url: string;
+  readonly username?: string;
+  /** Password, API key or RPC secret. Never logged, never in a message. */
+  readonly secret?: string;
+}
+
+/** What a download client said when it was asked. No message holds a secret. */
+export type Probe = ProbeSuccess | ProbeFailure;
+
+export interface ProbeSuccess {
+  readonly outcome: "ok";
+  readonly message: string;
+  readonly version: string;
+  readonly load: ServiceLoad;
+  /**
+   * Whether the client looked at the credentials. Some let in whoever calls from
+   * their own host: that proves nothing for those who call from elsewhere.
+   */
+  readonly credentials: "accepted" | "not-asked";
+}
+
+export interface ProbeFailure {
+  /**
+   * `authentication-failed`: it refuses the credentials; asking again may get
+   * the address banned. `unreachable`: no answer, or one that says it is not
+   * well. `wrong-kind`: something answers that is not this kind.
+   */
+  readonly outcome: "authentication-failed" | "unreachable" | "wrong-kind" | "unsupported-version";
+  /** What happened and what to do, for people. */
+  readonly message: string;
+}
+
+/** Asks one download client. Remembers its session, so probes must not overlap. */
+export interface Adapter {
+  /** Never rejects, but with the signal's reason when it aborts. */
+  probe(signal: AbortSignal): Promise<Probe>;
+}
+
+/** How one kind is asked. */
+export type AdapterFactory = (target: ClientTarget, call: HttpCaller) => Adapter;
+
+/** Thrown inside an adapter to end a probe with this outcome. */
+export class ProbeError extends Error {
+  constructor(
+    readonly outcome: ProbeFailure["outcome"],
+    message: string,
+  ) {
+    super(message);
+  }
+}

@@ -1,0 +1,156 @@
+import { join } from "node:path";
+import { type Clock, systemClock } from "../lib/clock.js";
+import { type Random, systemRandom } from "../lib/random.js";
+import { startApi } from "./api.js";
+import { type Duty, type FrontOptions, startFronting } from "./front.js";
+import { checkHaulOptions, type HaulOptions } from "./options.js";
+import { startOwnAria2 } from "./own-aria2.js";
+import { checkClientUrl } from "./probe.js";
+import { createRegister, type Register } from "./registrar.js";
+import { type HaulState, openState } from "./state.js";
+import { describeStatus } from "./status.js";
+
+/** The type for which Pulse makes a download-client entry. */
+const TYPE = "download-client";
+
+/** A running agent beside a download client. */
+export interface Haul {
+  /** Where its own API listens, `http://host:port`. */
+  readonly url: string;
+  /** Says goodbye to Pulse and stops what was started, within about 6 s; the same promise if called again. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a Haul. Its API serves when this resolves, whether or not Pulse and the
+ * download client are there; the log says how it goes on.
+ *
+ * @throws StartError, or another Error of one sentence, if it cannot start.
+ */
+export async function startHaul(options: HaulOptions): Promise<Haul> {
+  const { clock = systemClock, random = systemRandom, version = "", name, pulse, log } = options;
+  checkHaulOptions(options, clock);
+  const state = await openState(options.stateDirectory, random);
+  const about = { name, version, pulse, instanceId: state.identity.instanceId };
+  let duty: Duty | undefined;
+  const api = await startApi({
+    ...options.listen,
+    key: state.apiKey,
+    status: () =>
+      describeStatus(about, duty?.status() ?? { registration: undefined, client: undefined }),
+  });
+  log.info({ url: api.url }, "haul.listening");
+  try {
+    const register = createRegister(options, state, clock, random);
+    duty = await startDuty({ options, state, clock, random, register, apiUrl: api.url });
+  } catch (error) {
+    await api.close();
+    throw error;
+  }
+  const started = duty;
+  let closing: Promise<void> | undefined;
+  return {
+    url: api.url,
+    close() {
+      closing ??= started.stop().finally(() => api.close());
+      return closing;
+    },
+  };
+}
+
+/** It listens well within that; a probe before would only say that it does not yet. */
+const ARIA2_STARTS_IN_MS = 300;
+const NOTHING_TO_FRONT =
+  "no download client was given with --kind and --url, and there is no aria2c on the PATH to start";
+const NOT_ADVERTISED =
+  "the aria2 that Haul started is registered at its own address: its port may change, so nothing else can lead to it";
+
+interface Setting {
+  readonly options: HaulOptions;
+  readonly state: HaulState;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly register: Register;
+  /** Of Haul's own API. */
+  readonly apiUrl: string;
+}
+
+/** Fronts the download client given, else an aria2 of our own, else registers Haul itself. */
+async function startDuty(setting: Setting): Promise<Duty> {
+  const { client, stateDirectory, downloadDirectory, environment } = setting.options;
+  if (client) {
+    const { advertiseUrl } = setting.options;
+    const given = { target: () => client, localDirectory: undefined, firstInMs: 0 };
+    return front(setting, given, advertiseUrl);
+  }
+  const localDirectory = downloadDirectory ?? join(stateDirectory, "downloads");
+  const { log } = setting.options;
+  const aria2 = await startOwnAria2({
+    ...setting,
+    stateDirectory,
+    downloadDirectory: localDirectory,
+    environment,
+    log,
+  });
+  if (!aria2) {
+    log.info({ detail: NOTHING_TO_FRONT }, "haul.registers-itself");
+    return registerItself(setting);
+  }
+  if (setting.options.advertiseUrl) log.warn({ detail: NOT_ADVERTISED }, "haul.advertise-ignored");
+  const duty = front(setting, {
+    target: () => aria2.target,
+    localDirectory,
+    firstInMs: ARIA2_STARTS_IN_MS,
+  });
+  return {
+    status: duty.status,
+    async stop() {
+      await duty.stop(); // first: no manager should be sent to an aria2 that is going
+      await aria2.stop();
+    },
+  };
+}
+
+function front(
+  { options, clock, random, register }: Setting,
+  client: Pick<FrontOptions, "target" | "localDirectory" | "firstInMs">,
+  advertiseUrl?: string,
+): Duty {
+  const { name, log } = options;
+  return startFronting({
+    ...client,
+    describe: ({ kind, url }, version) => ({
+      name,
+      type: TYPE,
+      kind,
+      apiUrl: advertiseUrl ?? url,
+      version,
+    }),
+    register,
+    log,
+    clock,
+    random,
+  });
+}
+
+/** With nothing to front, Haul's own API is what is registered, with its own key. */
+function registerItself({ options, state, register, apiUrl }: Setting): Duty {
+  const url = options.advertiseUrl ?? apiUrl;
+  if (!options.advertiseUrl)
+    checkClientUrl(url, `--listen ${options.listen.host} without --advertise-url`);
+  const registration = register(
+    {
+      name: options.name,
+      type: TYPE,
+      kind: "haul",
+      apiUrl: url,
+      healthUrl: `${url.replace(/\/+$/, "")}/health`,
+      ...(options.version && { version: options.version }),
+    },
+    { username: "", apiKey: state.apiKey, state: "verified" },
+  );
+  return {
+    status: () => ({ registration, client: undefined }),
+    stop: () => registration.close(),
+  };
+}

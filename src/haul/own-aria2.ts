@@ -1,0 +1,157 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { createBackoff } from "../lib/backoff.js";
+import { type Clock, sleep } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
+import { readOrCreatePrivateFile, writePrivateFile } from "../lib/private-file.js";
+import type { Random } from "../lib/random.js";
+import type { ClientTarget } from "./adapter.js";
+import { readOrCreateKey } from "./api-key.js";
+import { aria2Config } from "./aria2-config.js";
+import { StartError } from "./start-error.js";
+
+const RESTART = { baseMs: 1_000, factor: 2, capMs: 30_000 };
+/** A run as long as this was a good one. */
+const QUIET_MS = 60_000;
+/** Enough to say goodbye to its peers and write its session. */
+const STOP_TIMEOUT_MS = 3_000;
+
+export interface OwnAria2Options {
+  readonly stateDirectory: string;
+  readonly downloadDirectory: string;
+  /** Environment for aria2c, PATH among it; left out, that of this process. */
+  readonly environment: Readonly<Record<string, string | undefined>> | undefined;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** An aria2 on loopback that lives as long as Haul. */
+export interface OwnAria2 {
+  /** Where it is now: after a restart it may have another port. */
+  readonly target: ClientTarget;
+  /** Ends it, by force after 3 s. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an aria2 and keeps it running. Its secret is kept across restarts, so
+ * that managers can go on with the one they have; its port is kept if it is free.
+ * @returns undefined if there is no aria2c here that can be run.
+ */
+export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 | undefined> {
+  const { stateDirectory, downloadDirectory, log, clock, random } = options;
+  const stopping = new AbortController();
+  const secret = await readOrCreateKey(stateDirectory, "aria2.secret", random);
+  const sessionFile = join(stateDirectory, "aria2.session");
+  const configFile = join(stateDirectory, "aria2.conf");
+  let port = 0;
+
+  async function run(): Promise<ChildProcess> {
+    port = await freePort(port);
+    await makeDirectory(downloadDirectory);
+    await readOrCreatePrivateFile(sessionFile, () => "");
+    const settings = { port, secret, downloadDirectory, sessionFile, parentPid: process.pid };
+    await writePrivateFile(configFile, aria2Config(settings));
+    const child = spawn("aria2c", [`--conf-path=${configFile}`], {
+      env: options.environment,
+      stdio: "ignore",
+      // A group of its own: Ctrl-C reaches it through us, after its entry said goodbye.
+      detached: true,
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once("spawn", resolve);
+      child.once("error", reject);
+    });
+    return child;
+  }
+
+  let child: ChildProcess;
+  try {
+    child = await run();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall?.startsWith("spawn")) return undefined;
+    throw error;
+  }
+  const over = keepRunning().catch((error) => {
+    if (!stopping.signal.aborted) throw error; // else the wait for a restart was cut short
+  });
+
+  async function keepRunning(): Promise<void> {
+    let backoff = createBackoff(RESTART);
+    while (!stopping.signal.aborted) {
+      const startedAt = clock.now();
+      const reason = await endOf(child);
+      if (stopping.signal.aborted) return;
+      if (clock.now() - startedAt > QUIET_MS) backoff = createBackoff(RESTART);
+      const retryInMs = Math.round(backoff.delayMs(random.next()));
+      backoff = backoff.next();
+      log.warn({ reason, retryInMs }, "haul.aria2-ended");
+      await sleep(clock, retryInMs, stopping.signal);
+      await startAgain();
+    }
+  }
+
+  async function startAgain(): Promise<void> {
+    try {
+      child = await run();
+      log.info({ pid: child.pid, port }, "haul.aria2-started");
+    } catch (error) {
+      log.error({ error: error instanceof Error ? error.message : "" }, "haul.aria2-not-started");
+    }
+  }
+
+  async function end(): Promise<void> {
+    child.kill("SIGTERM");
+    const insist = clock.setTimer(STOP_TIMEOUT_MS, () => child.kill("SIGKILL"));
+    await endOf(child);
+    insist.cancel();
+  }
+
+  log.info({ pid: child.pid, port, downloadDirectory }, "haul.aria2-started");
+  return {
+    get target() {
+      return { kind: "aria2", url: `http://127.0.0.1:${port}`, secret };
+    },
+    async stop() {
+      stopping.abort();
+      await end();
+      await over;
+      await end(); // of one that was being started meanwhile
+    },
+  };
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StartError(
+      `cannot make the directory ${path} for downloads (${code}): give one with --download-dir that this user may write to`,
+      { cause: error },
+    );
+  }
+}
+
+function endOf(child: ChildProcess): Promise<string> {
+  const say = () =>
+    child.signalCode ? `ended by ${child.signalCode}` : `ended with exit code ${child.exitCode}`;
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(say());
+  return new Promise((resolve) => child.once("exit", () => resolve(say())));
+}
+
+/** `preferred` if it is free on loopback, else another. */
+function freePort(preferred: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error) => (preferred ? resolve(freePort(0)) : reject(error)));
+    server.listen(preferred, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}

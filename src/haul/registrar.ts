@@ -1,0 +1,50 @@
+import {
+  type Registration,
+  type ServiceCredentials,
+  type ServiceDescription,
+  startRegistration,
+} from "../client/index.js";
+import type { Clock } from "../lib/clock.js";
+import type { Random } from "../lib/random.js";
+import type { HaulOptions } from "./options.js";
+import { logRegistration } from "./registration-log.js";
+import type { HaulState } from "./state.js";
+
+/** Begins the registration of this Haul's service. */
+export type Register = (
+  service: ServiceDescription,
+  credentials: ServiceCredentials,
+) => Registration;
+
+export function createRegister(
+  { pulse, token, log }: HaulOptions,
+  { identity }: HaulState,
+  clock: Clock,
+  random: Random,
+): Register {
+  return (service, credentials) => {
+    const isOnlyHere = isLoopback(service.apiUrl ?? "") && !isLoopback(pulse);
+    if (isOnlyHere)
+      log.warn({ apiUrl: service.apiUrl, pulse, detail: ONLY_HERE }, "haul.loopback-address");
+    const registration = startRegistration({
+      pulse,
+      token,
+      service,
+      credentials,
+      identity,
+      clock,
+      random,
+    });
+    logRegistration(registration, pulse, log);
+    return registration;
+  };
+}
+
+const ONLY_HERE =
+  "Pulse is on another host, but what is registered can be reached on this one only: give --advertise-url";
+
+function isLoopback(address: string): boolean {
+  const full = address.includes("://") ? address : `http://${address}`;
+  const host = URL.canParse(full) ? new URL(full).hostname : "";
+  return host === "localhost" || host === "[::1]" || /^127\./.test(host);
+}

@@ -1,0 +1,63 @@
+import type { Grant, Registration, RegistrationEvent } from "../client/index.js";
+import type { Log } from "../lib/log.js";
+
+/** Writes what happens to a registration as lines `haul.<event>`; no field holds a secret. */
+export function logRegistration(registration: Registration, pulse: string, log: Log): void {
+  let lastProblem = "";
+
+  /** Attempts that fail for the reason already told are for debugging only. */
+  function attemptFailed(event: Extract<RegistrationEvent, { type: "attempt-failed" }>): void {
+    const { attempt, error, retryInMs } = event;
+    const level = error.message === lastProblem ? "debug" : "warn";
+    lastProblem = error.message;
+    const detail = `not registered yet; trying again in ${seconds(retryInMs)}`;
+    log[level]({ pulse, attempt, error: error.message, detail }, "haul.attempt-failed");
+  }
+
+  registration.subscribe((event) => {
+    switch (event.type) {
+      case "attempt-failed":
+        return attemptFailed(event);
+      case "registered":
+      case "updated":
+        lastProblem = "";
+        return log.info({ pulse, ...about(event.grant) }, `haul.${event.type}`);
+      case "reconnected": {
+        lastProblem = "";
+        const { grant, registeredAnew } = event;
+        return log.info({ pulse, ...about(grant), registeredAnew }, "haul.reconnected");
+      }
+      case "disconnected": {
+        const detail = `lost Pulse; trying again in ${seconds(event.retryInMs)}`;
+        return log.warn({ pulse, error: event.error.message, detail }, "haul.disconnected");
+      }
+      case "standalone": {
+        const detail = `not registered within ${seconds(event.afterMs)}: Haul goes on alone and keeps trying to register`;
+        return log.warn({ pulse, error: event.error.message, detail }, "haul.standalone");
+      }
+      case "rejected": {
+        const detail = `Pulse refuses this Haul: check its token and its state directory; trying again in ${seconds(event.retryInMs)}`;
+        return log.error({ pulse, error: event.error.message, detail }, "haul.rejected");
+      }
+      case "superseded":
+        return log.error({ pulse, detail: SUPERSEDED }, "haul.superseded");
+      case "failed":
+        return log.error({ pulse, error: event.error.message, detail: FAILED }, "haul.failed");
+      case "closed":
+        return log.info({ pulse }, "haul.unregistered");
+    }
+  });
+}
+
+const SUPERSEDED =
+  "two processes share one identity: another Haul with this state directory, or a copy of it, has registered, so this one has stopped; give each a --data of its own, then restart this one";
+const FAILED =
+  "Pulse refuses what Haul wants to register: mend the option that the error names, and restart Haul";
+
+function about({ serviceId, instanceId, entryName }: Grant) {
+  return { serviceId, instanceId, ...(entryName !== undefined && { entryName }) };
+}
+
+function seconds(ms: number): string {
+  return `${ms < 10_000 ? (ms / 1_000).toFixed(1) : Math.round(ms / 1_000)} s`;
+}

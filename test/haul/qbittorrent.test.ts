@@ -1,0 +1,128 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Adapter } from "../../src/haul/adapter.js";
+import { createAdapter } from "../../src/haul/probe.js";
+import { systemClock } from "../../src/lib/clock.js";
+import { FakeQBittorrent, serve } from "./fake-client.js";
+
+let qbittorrent: FakeQBittorrent;
+let url: string;
+beforeEach(async () => {
+  qbittorrent = new FakeQBittorrent();
+  url = await serve(qbittorrent.listener);
+});
+
+const { signal } = new AbortController();
+const adapterFor = (credentials: { username?: string; secret?: string }): Adapter =>
+  createAdapter({ kind: "qbittorrent", url: `${url}/`, ...credentials }, systemClock);
+const RIGHT = { username: "me", secret: "right" };
+const WRONG = { username: "me", secret: "plain-wrong" };
+
+describe.each(["4.5", "5.2"] as const)("qBittorrent %s", (speaks) => {
+  beforeEach(() => {
+    qbittorrent.speaks = speaks;
+  });
+
+  it("takes the right password, once for many probes", async () => {
+    const adapter = adapterFor(RIGHT);
+    for (let i = 0; i < 3; i++)
+      expect(await adapter.probe(signal)).toMatchObject({
+        outcome: "ok",
+        version: "4.5.2",
+        credentials: "accepted",
+      });
+    expect(qbittorrent.logins).toBe(1);
+  });
+
+  it("refuses the wrong one after one attempt", async () => {
+    const probe = await adapterFor(WRONG).probe(signal);
+    expect(probe.outcome).toBe("authentication-failed");
+    expect(JSON.stringify(probe)).not.toContain("plain-wrong");
+    expect(qbittorrent.badLogins).toBe(1);
+  });
+
+  it("gets a new login when its sessions are gone", async () => {
+    const adapter = adapterFor(RIGHT);
+    await adapter.probe(signal);
+    qbittorrent.restart();
+    expect((await adapter.probe(signal)).outcome).toBe("ok");
+    expect(qbittorrent.logins).toBe(2);
+    expect(qbittorrent.paths.at(-1)).toBe("/api/v2/sync/maindata?rid=0");
+  });
+});
+
+describe("credentials", () => {
+  it("are not asked for from a host that it trusts, and that proves nothing", async () => {
+    qbittorrent.open = true;
+    const probe = await adapterFor(WRONG).probe(signal);
+    expect(probe).toMatchObject({ outcome: "ok", credentials: "not-asked" });
+    expect(qbittorrent.logins).toBe(0);
+  });
+
+  it("are missing: it says so without an attempt", async () => {
+    const probe = await adapterFor({}).probe(signal);
+    expect(probe).toMatchObject({
+      outcome: "authentication-failed",
+      message: expect.stringContaining("wants a login"),
+    });
+    expect(qbittorrent.logins).toBe(0);
+  });
+
+  it("do not help an address that is banned, and the message says it", async () => {
+    qbittorrent.banAfter = 0;
+    const probe = await adapterFor(RIGHT).probe(signal);
+    expect(probe).toMatchObject({
+      outcome: "authentication-failed",
+      message: expect.stringContaining("banned"),
+    });
+  });
+
+  it("never go to what has not shown to be a qBittorrent", async () => {
+    const bodies: string[] = [];
+    const other = await serve((request, response) => {
+      bodies.push(request.method ?? "");
+      response.end("<html>");
+    });
+    await createAdapter({ kind: "qbittorrent", url: other, ...RIGHT }, systemClock).probe(signal);
+    expect(bodies).toEqual(["GET"]);
+  });
+});
+
+it("too old a version is unsupported, and the message names the oldest that will do", async () => {
+  qbittorrent.version = "v4.0.4";
+  expect(await adapterFor(RIGHT).probe(signal)).toEqual({
+    outcome: "unsupported-version",
+    message: "qBittorrent 4.0.4 is too old: 4.1 is the oldest that can be fronted",
+  });
+});
+
+it("load follows the changes that it tells", async () => {
+  const answers = [
+    {
+      rid: 1,
+      full_update: true,
+      server_state: { free_space_on_disk: -1, dl_info_speed: 100, up_info_speed: 5 },
+      torrents: {
+        a: { state: "downloading" },
+        b: { state: "queuedDL" },
+        c: { state: "uploading" },
+      },
+    },
+    {
+      rid: 2,
+      server_state: { free_space_on_disk: 5_000 },
+      torrents: { b: { state: "metaDL" }, c: { name: "renamed" } },
+    },
+    { rid: 3, torrents_removed: ["a"], torrents: { c: { state: "stalledDL" } } },
+  ];
+  qbittorrent.data = (rid) => answers[rid] ?? {};
+  const adapter = adapterFor(RIGHT);
+  const load = async () => {
+    const probe = await adapter.probe(signal);
+    return probe.outcome === "ok" ? probe.load : probe;
+  };
+  const rates = { downloadBytesPerSecond: 100, uploadBytesPerSecond: 5 };
+  expect(await load()).toEqual({ active: 1, queued: 1, ...rates });
+  expect(await load()).toEqual({ active: 2, queued: 0, freeBytes: 5_000, ...rates });
+  expect(await load()).toEqual({ active: 2, queued: 0, freeBytes: 5_000, ...rates });
+  expect(await load()).toMatchObject({ outcome: "wrong-kind" });
+});
