@@ -43,6 +43,7 @@ function handleList(
   const page = pageOf(
     [...catalog.entries()].filter(filterOf(request)),
     ({ entry }) => entry.name,
+    ({ entry, service }) => [entry, service],
     request,
   );
   const withCredentials = allows(callerOf(context).scopes, ["discover"]);

@@ -1,6 +1,8 @@
 import { invalidField } from "../core/errors.js";
 
 const MAX_PAGE_SIZE = 1_000;
+/** Characters of a page, of at most three bytes each: clients refuse messages over 4 MiB. */
+const MAX_PAGE_TEXT = 1_024 * 1_024;
 
 export interface Page<Item> {
   readonly items: readonly Item[];
@@ -9,7 +11,8 @@ export interface Page<Item> {
 }
 
 /**
- * One page of items in the order of their keys. The token is the last key that
+ * One page of items in the order of their keys: as many as were asked for, or
+ * fewer if they are so large that a client could not take them. The token is the last key that
  * was sent, so that nothing is skipped or doubled when items come and go between
  * two pages.
  * @throws DomainError of kind `invalid` on `page_size` or `page_token`.
@@ -17,6 +20,8 @@ export interface Page<Item> {
 export function pageOf<Item>(
   items: readonly Item[],
   keyOf: (item: Item) => string,
+  /** The records, which never change, that an item is made of. */
+  recordsOf: (item: Item) => readonly object[],
   request: { readonly pageSize: number; readonly pageToken: string },
 ): Page<Item> {
   if (request.pageSize > MAX_PAGE_SIZE)
@@ -25,10 +30,45 @@ export function pageOf<Item>(
   const sorted = items.length > 1 ? [...items].sort((a, b) => compare(keyOf(a), keyOf(b))) : items;
   const after = readPageToken(request.pageToken);
   const rest = after === undefined ? sorted : sorted.filter((item) => keyOf(item) > after);
-  const page = rest.slice(0, size);
+  const page = rest.slice(0, fitting(rest, size, recordsOf));
   const last = page.at(-1);
-  const isLast = last === undefined || rest.length <= size;
+  const isLast = last === undefined || rest.length === page.length;
   return { items: page, nextPageToken: isLast ? "" : writePageToken(keyOf(last)) };
+}
+
+/** How many of the first `size` items fit on a page; at least one. */
+function fitting<Item>(
+  items: readonly Item[],
+  size: number,
+  recordsOf: (item: Item) => readonly object[],
+): number {
+  let text = 0;
+  for (const [i, item] of items.slice(0, size).entries()) {
+    for (const record of recordsOf(item)) text += textOf(record);
+    if (text > MAX_PAGE_TEXT && i > 0) return i;
+  }
+  return size;
+}
+
+const texts = new WeakMap<object, number>();
+
+/** The characters in a record, counted once. */
+function textOf(record: object): number {
+  let text = texts.get(record);
+  if (text === undefined) {
+    text = charactersIn(record);
+    texts.set(record, text);
+  }
+  return text;
+}
+
+function charactersIn(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 1;
+  return Object.entries(value).reduce(
+    (sum, [key, inner]) => sum + key.length + charactersIn(inner),
+    0,
+  );
 }
 
 function compare(a: string, b: string): number {

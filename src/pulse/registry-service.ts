@@ -162,7 +162,12 @@ function handleListServices(
     (request.type === "" || service.spec.type === request.type) &&
     request.capabilities.every((wanted) => service.spec.capabilities.includes(wanted)) &&
     (statuses.length === 0 || statuses.includes(service.status));
-  const page = pageOf([...catalog.services()].filter(matches), ({ id }) => id, request);
+  const page = pageOf(
+    [...catalog.services()].filter(matches),
+    ({ id }) => id,
+    (service) => [service],
+    request,
+  );
   return {
     services: page.items.map((service) => serviceOf(service, lastSeenAt(service, leases))),
     nextPageToken: page.nextPageToken,

@@ -4,6 +4,7 @@ import { createHttpServer, type Routes } from "./http-server.js";
 import { DEFAULT_LIMITS, type WireLimits } from "./limits.js";
 import { listen } from "./listener.js";
 import type { Mount, OnInternalError } from "./mount.js";
+import { encodeTextWithBuffer } from "./text-encoding.js";
 
 export { type Mount, mount } from "./mount.js";
 
@@ -37,6 +38,7 @@ export interface WireServer {
 export async function startServer(options: WireServerOptions): Promise<WireServer> {
   const { host, port, clock, mounts, routes, onInternalError } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  encodeTextWithBuffer();
   const grpc = createGrpcServer({ mounts, clock, limits, onInternalError });
   const http = createHttpServer({ mounts, routes, limits, onInternalError });
   const listener = await listen({

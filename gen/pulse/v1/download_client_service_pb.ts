@@ -53,7 +53,7 @@ export type ListDownloadClientsRequest = Message<"pulse.v1.ListDownloadClientsRe
   enabled?: boolean | undefined;
 
   /**
-   * At most this many, 1 to 1,000; 0: 1,000.
+   * At most this many, 1 to 1,000; 0: 1,000. Large ones come fewer at a time.
    *
    * @generated from field: uint32 page_size = 5;
    */

@@ -457,7 +457,7 @@ export type ListServicesRequest = Message<"pulse.v1.ListServicesRequest"> & {
   statuses: ServiceStatus[];
 
   /**
-   * At most this many, 1 to 1,000; 0: 1,000.
+   * At most this many, 1 to 1,000; 0: 1,000. Large ones come fewer at a time.
    *
    * @generated from field: uint32 page_size = 4;
    */
