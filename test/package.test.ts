@@ -1,7 +1,12 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type InstalledPackage, installPackage, readmeBlock } from "./support/installed-package.js";
+import {
+  type InstalledPackage,
+  installPackage,
+  readmeBlock,
+  runInClone,
+} from "./support/installed-package.js";
 import { HAUL, TestPulse } from "./support/pulse.js";
 
 // What a newcomer gets from `npm install pulse-registry`, and what the README tells them to type.
@@ -91,9 +96,12 @@ describe("the README's commands", () => {
   /** The tokens lie where the README says. */
   const home = () => ({ HOME: installed.directory });
 
-  it("for the command line run, and find the token by themselves", async () => {
+  it.each([
+    ["in a clone", () => runInClone],
+    ["where the package is installed", () => installed.run],
+  ])("for the command line run %s, and find the token by themselves", async (_, where) => {
     const env = { ...home(), PULSE_DATA: pulse.dataDirectory, PULSE_URL: pulse.server.url };
-    const out = await installed.run("sh", ["-ec", await readmeBlock("cli")], env);
+    const out = await where()("sh", ["-ec", await readmeBlock("cli")], env);
     expect(out).toContain("NAME");
     expect(out).toContain('"downloadClients"');
     expect(out).toMatch(/^pulse_[0-9a-f]{16}_/m);
@@ -103,7 +111,7 @@ describe("the README's commands", () => {
     const block = (await readmeBlock("wire"))
       .replaceAll("http://127.0.0.1:9696", pulse.server.url)
       .replace("~/.local/state/pulse", pulse.dataDirectory);
-    const out = await installed.run("sh", ["-ec", block], home());
+    const out = await runInClone("sh", ["-ec", block], home());
     expect(out).toContain('"downloadClient"');
     expect(out).toContain('"downloadClients":[');
   });

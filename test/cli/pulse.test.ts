@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import Database from "libsql";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectPulse } from "../../src/client/index.js";
 import {
@@ -173,6 +174,43 @@ describe("serve", () => {
     expectOneSentence(stderr);
     expect(stderr).toContain("key");
     expect(stderr).not.toContain(other);
+  });
+
+  test("a data directory that another Pulse uses is one sentence and 1", async () => {
+    const { code, stderr } = await group.run("pulse", ["serve", "--listen", "127.0.0.1:0"], {
+      PULSE_DATA: data,
+    });
+    expect(stderr).toBe(
+      `pulse: another Pulse uses the data directory ${data}: stop it, or choose another directory with --data\n`,
+    );
+    expect(code).toBe(1);
+  });
+
+  test("a database of a newer version is one sentence and 1", async () => {
+    const env = { PULSE_DATA: join(group.directory, "newer") };
+    const program = group.start("pulse", ["serve", "--listen", "127.0.0.1:0"], env);
+    await program.line("pulse.listening");
+    await program.stop();
+    const database = new Database(join(env.PULSE_DATA, "pulse.db"));
+    database.exec("update schema_version set version = 99");
+    database.close();
+    const { code, stderr } = await group.run("pulse", ["serve", "--listen", "127.0.0.1:0"], env);
+    expect(stderr).toMatch(/^pulse: the database was written by a newer Pulse [^\n]+\n$/);
+    expect(code).toBe(1);
+  });
+
+  test("a database that someone else writes to ends it with one sentence and 1", async () => {
+    const env = { PULSE_DATA: join(group.directory, "shared") };
+    const program = group.start("pulse", ["serve", "--listen", "127.0.0.1:0"], env);
+    const { url } = await program.line("pulse.listening");
+    const database = new Database(join(env.PULSE_DATA, "pulse.db"));
+    database.exec("update clock set rev = rev + 1");
+    database.close();
+    const create = ["token", "create", "--name", "n", "--scope", "observe"];
+    const refused = await group.run("pulse", create, { ...env, PULSE_URL: String(url) });
+    expect(refused.stderr).toContain("cannot do this now");
+    expect(await program.exit).toEqual({ code: 1, signal: null });
+    expect(program.stderr).toMatch(/^pulse: another program has written to the database [^\n]+\n$/);
   });
 
   test("an address that others can reach needs --insecure", async () => {

@@ -7,15 +7,33 @@ import { promisify } from "node:util";
 const ROOT = join(import.meta.dirname, "..", "..");
 const run = promisify(execFile);
 
+type RunProgram = (
+  program: string,
+  args: readonly string[],
+  env?: Readonly<Record<string, string>>,
+) => Promise<string>;
+
+/** Runs a program as somebody who has cloned the project does. */
+export const runInClone: RunProgram = (program, args, env) => runIn(ROOT, program, args, env);
+
+async function runIn(
+  directory: string,
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { stdout } = await run(program, [...args], {
+    cwd: directory,
+    env: { PATH: process.env.PATH ?? "", ...env },
+  });
+  return stdout;
+}
+
 /** This project as its users get it: packed, and installed in a folder that was empty. */
 export interface InstalledPackage {
   readonly directory: string;
   /** Runs a program with these arguments in the folder, and returns what it wrote to stdout. */
-  run(
-    program: string,
-    args: readonly string[],
-    env?: Readonly<Record<string, string>>,
-  ): Promise<string>;
+  run: RunProgram;
   /** Compiles `files` as a consumer with this `moduleResolution` would, to JavaScript beside them. */
   compile(resolution: "node16" | "bundler", ...files: string[]): Promise<void>;
   write(file: string, text: string): Promise<void>;
@@ -35,13 +53,7 @@ export async function installPackage(): Promise<InstalledPackage> {
 
   return {
     directory,
-    async run(program, args, env = {}) {
-      const { stdout } = await run(program, [...args], {
-        cwd: directory,
-        env: { PATH: `${join(ROOT, "node_modules", ".bin")}:${process.env.PATH}`, ...env },
-      });
-      return stdout;
-    },
+    run: (program, args, env) => runIn(directory, program, args, env),
     async compile(resolution, ...files) {
       const modules = resolution === "node16" ? "node16" : "esnext";
       const types = join(ROOT, "node_modules", "@types");

@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { isMissing, startAria2 } from "../support/download-clients.js";
+import { freePort, Stack } from "../support/stack.js";
+
+// The programs of examples/, run as their first lines say.
+
+const ROOT = join(import.meta.dirname, "..", "..");
+
+let stack: Stack;
+beforeEach(async () => {
+  stack = await Stack.create();
+  await stack.startPulse();
+});
+afterEach(() => stack.stop());
+
+async function startExample(
+  name: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ child: ChildProcess; until: (pattern: RegExp) => Promise<string> }> {
+  const child = spawn(process.execPath, ["--import", "tsx", join(ROOT, "examples", name)], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env.PATH,
+      PULSE_URL: stack.url,
+      PULSE_TOKEN: await stack.token(),
+      STATE_DIRECTORY: join(stack.group.directory, "example"),
+      ...env,
+    },
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let out = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      out += text;
+    });
+  const ended = once(child, "exit").then(() => "ended");
+  return {
+    child,
+    async until(pattern) {
+      while (!pattern.test(out))
+        if ((await Promise.race([ended, once(child.stdout, "data")])) === "ended") break;
+      expect(out).toMatch(pattern);
+      return out;
+    },
+  };
+}
+
+describe("register-service", () => {
+  it("registers, stays, and says goodbye at Ctrl-C", async () => {
+    const { child, until } = await startExample("register-service.ts", {
+      PORT: String(await freePort()),
+    });
+    const out = await until(/registered as \S+/);
+    const id = /registered as (\S+)/.exec(out)?.[1] ?? "";
+    const exit = once(child, "exit");
+    child.kill("SIGINT");
+    expect(await exit).toEqual([0, null]);
+    const { service } = await stack.connect().registry.getService({ id });
+    expect(service).toMatchObject({ spec: { name: "greeter" }, statusReason: "goodbye" });
+  });
+});
+
+describe.skipIf(isMissing("aria2c"))("list-download-clients", () => {
+  it("logs in to a real aria2 with what Pulse says and nothing else", {
+    timeout: 60_000,
+  }, async () => {
+    const port = await freePort();
+    const aria2 = await startAria2(stack.group.directory, port, "an-rpc-secret");
+    onTestFinished(() => aria2.kill());
+    await stack.startHaul("haul", ["--kind", "aria2", "--url", aria2.url], {
+      HAUL_API_KEY: "an-rpc-secret",
+    });
+    await stack.entryIs("haul", "ONLINE");
+    const { until } = await startExample("list-download-clients.ts");
+    await until(new RegExp(`^haul: logged in to aria2 at ${aria2.url}$`, "m"));
+  });
+});
