@@ -7,6 +7,7 @@ import {
   readmeBlock,
   runInClone,
 } from "./support/installed-package.js";
+import { isMissing } from "./support/missing.js";
 import { HAUL, TestPulse } from "./support/pulse.js";
 
 // What a newcomer gets from `npm install pulse-registry`, and what the README tells them to type.
@@ -107,7 +108,7 @@ describe("the README's commands", () => {
     expect(out).toMatch(/^pulse_[0-9a-f]{16}_/m);
   });
 
-  it("for curl and buf run by reflection", async () => {
+  it.skipIf(isMissing("curl"))("for curl and buf run by reflection", async () => {
     const block = (await readmeBlock("wire"))
       .replaceAll("http://127.0.0.1:9696", pulse.server.url)
       .replace("~/.local/state/pulse", pulse.dataDirectory);

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { CredentialState, type DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import {
-  isMissing,
   type RealClient,
   refusedLogins,
   startAria2,
@@ -12,6 +11,7 @@ import {
   versionByEntry,
 } from "../support/download-clients.js";
 import { eventually } from "../support/eventually.js";
+import { isMissing } from "../support/missing.js";
 import { freePort, Stack } from "../support/stack.js";
 
 // Real download clients, and a manager that knows only what the list says.

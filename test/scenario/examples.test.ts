@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { isMissing, startAria2 } from "../support/download-clients.js";
+import { startAria2 } from "../support/download-clients.js";
+import { isMissing } from "../support/missing.js";
 import { freePort, Stack } from "../support/stack.js";
 
 // The programs of examples/, run as their first lines say.

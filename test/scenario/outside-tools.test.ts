@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { isMissing } from "../support/missing.js";
 import { HAUL, TestPulse } from "../support/pulse.js";
 
 // People come with tools that know nothing of Pulse: reflection must be enough for them.
@@ -96,7 +97,7 @@ it("buf curl checks health without a token", async () => {
   expect(JSON.parse(stdout)).toEqual({ status: "SERVING" });
 });
 
-it("curl lists over Connect JSON", async () => {
+it.skipIf(isMissing("curl"))("curl lists over Connect JSON", async () => {
   const { stdout } = await run("curl", [
     "-s",
     "-H",
@@ -110,22 +111,25 @@ it("curl lists over Connect JSON", async () => {
   expect(JSON.parse(stdout)).toMatchObject({ revision: expect.any(String) });
 });
 
-it("curl sees an error with its reason and field over Connect JSON", async () => {
-  const { stdout } = await run("curl", [
-    "-s",
-    "-H",
-    `authorization: Bearer ${token}`,
-    "-H",
-    "content-type: application/json",
-    "-d",
-    '{"pageSize": 5000}',
-    `${pulse.server.url}/pulse.v1.RegistryService/ListServices`,
-  ]);
-  const error = JSON.parse(stdout);
-  expect(error).toMatchObject({ code: "invalid_argument" });
-  expect(error.message).toContain("page_size");
-  expect(error.details.map(({ type }: { type: string }) => type)).toEqual([
-    "google.rpc.ErrorInfo",
-    "google.rpc.BadRequest",
-  ]);
-});
+it.skipIf(isMissing("curl"))(
+  "curl sees an error with its reason and field over Connect JSON",
+  async () => {
+    const { stdout } = await run("curl", [
+      "-s",
+      "-H",
+      `authorization: Bearer ${token}`,
+      "-H",
+      "content-type: application/json",
+      "-d",
+      '{"pageSize": 5000}',
+      `${pulse.server.url}/pulse.v1.RegistryService/ListServices`,
+    ]);
+    const error = JSON.parse(stdout);
+    expect(error).toMatchObject({ code: "invalid_argument" });
+    expect(error.message).toContain("page_size");
+    expect(error.details.map(({ type }: { type: string }) => type)).toEqual([
+      "google.rpc.ErrorInfo",
+      "google.rpc.BadRequest",
+    ]);
+  },
+);

@@ -1,21 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { pbkdf2Sync, randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import { eventually } from "./eventually.js";
-
-/**
- * Whether tests that need this program have to be skipped. Says so; and in CI,
- * where nothing may be missing, throws instead.
- */
-export function isMissing(program: "aria2c" | "qbittorrent-nox"): boolean {
-  if (!spawnSync(program, ["--version"], { stdio: "ignore" }).error) return false;
-  const message = `${program} is not installed: the tests that drive a real one`;
-  if (process.env.CI === "true") throw new Error(`${message} cannot run`);
-  console.warn(`${message} are skipped`);
-  return true;
-}
 
 /** A real download client in a process of its own. */
 export interface RealClient {
