@@ -12,6 +12,14 @@ export interface PulseConnection {
   close(): void;
 }
 
+/** A connection as a session needs it. */
+export interface SessionConnection extends Pick<PulseConnection, "registry" | "close"> {
+  /** Connects without a call, if it is not connected, and goes on trying. */
+  connect(): void;
+  /** Calls `listener` whenever the connection has come up from now on. */
+  onReady(listener: () => void): void;
+}
+
 /** A Transport that can be closed. */
 export type ClosableTransport = Transport & { close(): void };
 

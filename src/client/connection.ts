@@ -1,10 +1,11 @@
-import type { Interceptor } from "@connectrpc/connect";
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
 import type { ChannelUse } from "../wire/grpc-channel.js";
-import { createGrpcTransport } from "../wire/grpc-transport.js";
+import { createGrpcTransport, type GrpcTransport } from "../wire/grpc-transport.js";
 import { createAuthorization, type TokenSource } from "./authorization.js";
-import { type ClosableTransport, clientsOn, type PulseConnection } from "./clients.js";
+import { clientsOn, type PulseConnection, type SessionConnection } from "./clients.js";
 import { checkToken, parsePulseAddress } from "./options.js";
 import { createRetry, type RetryPolicy } from "./retry.js";
 
@@ -43,15 +44,21 @@ export function connectPulse(options: ConnectOptions): PulseConnection {
  *
  * @throws TypeError if `pulse` or `token` cannot be used.
  */
-export function connectWithoutRetry(pulse: string, token: TokenSource): PulseConnection {
-  return clientsOn(openTransport(pulse, token, { use: "background" }));
+export function connectWithoutRetry(pulse: string, token: TokenSource): SessionConnection {
+  const transport = openTransport(pulse, token, { use: "background" });
+  return {
+    registry: createClient(RegistryService, transport),
+    connect: () => transport.connect(),
+    onReady: (listener) => transport.onReady(listener),
+    close: () => transport.close(),
+  };
 }
 
 function openTransport(
   pulse: string,
   token: TokenSource,
   options: { readonly interceptors?: Interceptor[]; readonly use?: ChannelUse },
-): ClosableTransport {
+): GrpcTransport {
   const address = parsePulseAddress(pulse);
   // The token comes last, next to the wire: each attempt asks for it anew.
   const authorize = createAuthorization(checkToken(token));

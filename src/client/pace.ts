@@ -12,6 +12,9 @@ export const LEAVE_TIMEOUT_MS = 2_000;
 /** Jitter before the first attempt after the process stood still. */
 export const WAKE_JITTER_MS = 500;
 
+/** Jitter before the next attempt once the connection is there again. */
+export const REACHABLE_JITTER_MS = 1_000;
+
 const REGISTER: BackoffPolicy = { baseMs: 2_000, factor: 2, capMs: 32_000 };
 const STREAM: BackoffPolicy = { baseMs: 500, factor: 2, capMs: 15_000 };
 const ANEW: BackoffPolicy = { baseMs: 1_000, factor: 2, capMs: 15_000 };

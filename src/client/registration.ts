@@ -36,7 +36,7 @@ export interface ServiceLoad {
 /** How the service is, sent with each heartbeat. */
 export interface ServiceHealth {
   readonly status: "online" | "degraded";
-  /** For people; at most 256 characters. */
+  /** For people; cut to 256 characters, and control characters become spaces. */
   readonly reason?: string;
 }
 
@@ -94,11 +94,11 @@ export type RegistrationEvent =
   | { readonly type: "registered"; readonly grant: Grant }
   /** Heartbeats are answered again after a loss; `registeredAnew` if Pulse had forgotten the lease. */
   | { readonly type: "reconnected"; readonly grant: Grant; readonly registeredAnew: boolean }
-  /** The stream to Pulse is lost; it will be tried again in `retryInMs`. */
+  /** The stream to Pulse is lost; it will be tried again in `retryInMs`, or as soon as Pulse can be reached. */
   | { readonly type: "disconnected"; readonly error: Error; readonly retryInMs: number }
   /** What `update` changed is registered. */
   | { readonly type: "updated"; readonly grant: Grant }
-  /** A Register, or opening the stream again, failed; the next attempt is in `retryInMs`. Attempts count from 1. */
+  /** A Register, or opening the stream again, failed; the next attempt is in `retryInMs`, or as soon as Pulse can be reached. Attempts count from 1. */
   | {
       readonly type: "attempt-failed";
       readonly attempt: number;

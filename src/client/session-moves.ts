@@ -22,6 +22,7 @@ import type {
   Standalone,
   Step,
   TimerName,
+  WaitStep,
 } from "./session-state.js";
 
 // What the cells of the table are made of.
@@ -62,11 +63,28 @@ export function callRegister(attempt: number): Effect[] {
   return [{ type: "register", attempt }, setTimer("register", ATTEMPT_TIMEOUT_MS)];
 }
 
+/** A wait that nothing but its time ends. */
+export function waitStep(next: "register" | "greet", delayMs: number, context: Context): WaitStep {
+  return { do: "wait", next, dueAt: context.now + delayMs, untilReachable: false };
+}
+
+/** The same wait, which the connection's coming up may end. */
+export function untilReachable(outcome: Outcome): Outcome {
+  const { state } = outcome;
+  if (!("step" in state) || state.name === "closing" || state.step.do !== "wait") return outcome;
+  const step = { ...state.step, untilReachable: true };
+  return andThen(
+    { state: { ...state, step }, effects: outcome.effects },
+    { type: "await-connection" },
+  );
+}
+
 /** Waits `delayMs`, then does what `next` says. */
 export function waitThen(
   state: Away,
   next: "register" | "greet",
   delayMs: number,
+  context: Context,
   changed: {
     readonly pace?: Pace;
     readonly attempt?: number;
@@ -75,7 +93,12 @@ export function waitThen(
   } = {},
 ): Outcome {
   return {
-    state: { ...state, unanswered: unansweredBy(state), ...changed, step: { do: "wait", next } },
+    state: {
+      ...state,
+      unanswered: unansweredBy(state),
+      ...changed,
+      step: waitStep(next, delayMs, context),
+    },
     effects: [setTimer("retry", delayMs)],
   };
 }
@@ -95,10 +118,12 @@ export function tryAgain(
   const which = next === "register" ? "register" : "stream";
   const { delayMs, pace } = slower(state.pace, which, context.random(), floorMs);
   const { attempt } = state;
-  return andThen(
-    waitThen(state, next, delayMs, { pace, attempt: attempt + 1, lastError: error }),
+  const changed = { pace, attempt: attempt + 1, lastError: error };
+  const failed = andThen(
+    waitThen(state, next, delayMs, context, changed),
     emit({ type: "attempt-failed", attempt, error, retryInMs: delayMs }),
   );
+  return floorMs === 0 ? untilReachable(failed) : failed;
 }
 
 /** Pulse does not want this caller: says so once for each reason, and asks again slowly. */
@@ -114,7 +139,7 @@ export function reject(
   return {
     state: {
       name: "rejected",
-      step: { do: "wait", next },
+      step: waitStep(next, delayMs, context),
       attempt: state.name === "registered" ? 1 : state.attempt + 1,
       pace,
       wanted,
@@ -138,11 +163,15 @@ export interface Loss {
 }
 
 /** The stream or the lease is lost: says so, and comes back after `delayMs`. */
-export function lose(state: Registered, { error, next, delayMs, pace }: Loss): Outcome {
+export function lose(
+  state: Registered,
+  { error, next, delayMs, pace }: Loss,
+  context: Context,
+): Outcome {
   const { lease, wanted, update } = state;
   const returning: Reconnecting = {
     name: "reconnecting",
-    step: { do: "wait", next },
+    step: waitStep(next, delayMs, context),
     attempt: 1,
     pace,
     wanted,

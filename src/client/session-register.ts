@@ -1,5 +1,5 @@
 import { overdue, unavailable } from "./failure.js";
-import { ATTEMPT_TIMEOUT_MS, FRESH_PACE, WAKE_JITTER_MS } from "./pace.js";
+import { ATTEMPT_TIMEOUT_MS, FRESH_PACE, REACHABLE_JITTER_MS, WAKE_JITTER_MS } from "./pace.js";
 import {
   type Away,
   andThen,
@@ -15,6 +15,7 @@ import {
   setTimer,
   stay,
   tryAgain,
+  waitStep,
   waitThen,
   withUpdate,
 } from "./session-moves.js";
@@ -34,7 +35,7 @@ import type {
 export function begin(context: Context): Outcome {
   const state: Connecting = {
     name: "connecting",
-    step: { do: "wait", next: "register" },
+    step: waitStep("register", 0, context),
     attempt: 1,
     pace: FRESH_PACE,
     wanted: 1,
@@ -107,11 +108,13 @@ export function registerFailed(
   const { lease, wanted } = state;
   // A newer description waits, so this one does not matter any more.
   const { unanswered } = state;
-  if (state.step.version < wanted) return waitThen(state, "register", 0, { unanswered });
+  if (state.step.version < wanted) return waitThen(state, "register", 0, context, { unanswered });
   const failed = emit({ type: "failed", error: failure.error });
   if (!lease || lease.version === wanted) return { state: { name: "failed" }, effects: [failed] };
   // Only the update is bad: the description before it was accepted once.
-  const back = waitThen({ ...state, wanted: lease.version }, "register", 0, { unanswered });
+  const back = waitThen({ ...state, wanted: lease.version }, "register", 0, context, {
+    unanswered,
+  });
   return andThen(back, { type: "discard-update" }, failed);
 }
 
@@ -138,6 +141,15 @@ export function budgetOver(
   };
 }
 
+/** The connection is there again: the rest of a backoff would be waited for nothing. */
+export function reachableAway(state: Away, _event: unknown, context: Context): Outcome {
+  const { step } = state;
+  if (step.do !== "wait" || !step.untilReachable) return stay(state);
+  const delayMs = context.random() * REACHABLE_JITTER_MS;
+  if (context.now + delayMs >= step.dueAt) return stay(state);
+  return waitThen(state, step.next, delayMs, context);
+}
+
 export function updateAway(state: Away): Outcome {
   return { state: { ...state, wanted: state.wanted + 1 }, effects: [] };
 }
@@ -146,5 +158,5 @@ export function wokeAway(state: Away, _event: unknown, context: Context): Outcom
   const { step } = state;
   const next = step.do === "wait" ? step.next : step.do;
   const delayMs = context.random() * WAKE_JITTER_MS;
-  return preceded(RENEW_CONNECTION, waitThen(state, next, delayMs, { pace: FRESH_PACE }));
+  return preceded(RENEW_CONNECTION, waitThen(state, next, delayMs, context, { pace: FRESH_PACE }));
 }

@@ -39,6 +39,9 @@
  *     up, and a grant of an older version is followed by another Register.
  * 10. The budget runs from the start to the first grant. When it is used up,
  *     `standalone` is said exactly once.
+ * 11. A wait ends within a second once the connection is there, unless Pulse
+ *     has asked for it: so Pulse's return is noticed at once, not at the end
+ *     of a backoff. It never gets longer by that, and each ends so once only.
  */
 import type { Failure } from "./failure.js";
 import type { Pace } from "./pace.js";
@@ -69,9 +72,17 @@ export interface Beat {
   readonly next: "in-time" | "at-once";
 }
 
+export interface WaitStep {
+  readonly do: "wait";
+  readonly next: "register" | "greet";
+  readonly dueAt: number;
+  /** Whether it may end sooner, once the connection is there: Pulse has not asked for it. */
+  readonly untilReachable: boolean;
+}
+
 /** What a state without a good stream is doing. */
 export type Step =
-  | { readonly do: "wait"; readonly next: "register" | "greet" }
+  | WaitStep
   | { readonly do: "register"; readonly version: number; readonly sentAt: number }
   /** The stream is open, and its first heartbeat is not answered yet. */
   | { readonly do: "greet"; readonly beat: Beat };
@@ -177,6 +188,8 @@ export type SessionEvent =
   | { readonly type: "ack-overdue" }
   | { readonly type: "budget-over" }
   | { readonly type: "leave-overdue" }
+  /** The connection has come up, not necessarily because of a call. */
+  | { readonly type: "reachable" }
   /** The process stood still: connections may be dead and no backoff means anything. */
   | { readonly type: "woke"; readonly stalledMs: number }
   /** The description or the credentials have changed. */
@@ -210,6 +223,8 @@ export type Effect =
   /** Replaces a timer of the same name. */
   | { readonly type: "set-timer"; readonly timer: TimerName; readonly delayMs: number }
   | { readonly type: "cancel-timer"; readonly timer: TimerName }
+  /** Has the connection come up by itself while a wait goes on. */
+  | { readonly type: "await-connection" }
   /** Drops the connection, which may be half-open; the next call makes another. */
   | { readonly type: "renew-connection" }
   /** Goes back to the description that was registered last. */

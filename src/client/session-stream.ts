@@ -18,6 +18,7 @@ import {
   setTimer,
   stay,
   tryAgain,
+  untilReachable,
   waitThen,
   withUpdate,
 } from "./session-moves.js";
@@ -132,7 +133,7 @@ export function leaseLostRegistered(
   }
   if (reason === "superseded" && lease.unanswered === 0) return superseded();
   const { delayMs, pace } = slower(state.pace, "anew", context.random());
-  return lose(state, { error: lostError(reason), next: "register", delayMs, pace });
+  return lose(state, { error: lostError(reason), next: "register", delayMs, pace }, context);
 }
 
 export function leaseLostAway(
@@ -144,7 +145,7 @@ export function leaseLostAway(
   if (step.do !== "greet" || leaseId !== lease?.grant.leaseId) return stay(state);
   if (reason === "superseded" && lease.unanswered === 0) return superseded();
   const { delayMs, pace } = slower(state.pace, "anew", context.random());
-  return waitThen(state, "register", delayMs, { pace, lastError: lostError(reason) });
+  return waitThen(state, "register", delayMs, context, { pace, lastError: lostError(reason) });
 }
 
 function superseded(): Outcome {
@@ -185,7 +186,8 @@ function loseStream(
   context: Context,
 ): Outcome {
   const { delayMs, pace } = slower(state.pace, "stream", context.random(), floorMs);
-  return lose(state, { error, next: "greet", delayMs, pace });
+  const lost = lose(state, { error, next: "greet", delayMs, pace }, context);
+  return floorMs === 0 ? untilReachable(lost) : lost;
 }
 
 export function ackOverdueRegistered(
@@ -222,7 +224,7 @@ export function drainingAway(
 ): Outcome {
   if (state.step.do !== "greet") return stay(state);
   const { delayMs, pace } = slower(state.pace, "stream", context.random(), retryAfterMs);
-  return waitThen(state, "greet", delayMs, { pace });
+  return waitThen(state, "greet", delayMs, context, { pace });
 }
 
 /** A stall shorter than the TTL has cost nothing; after a longer one the connection may be dead. */
@@ -236,6 +238,6 @@ export function wokeRegistered(
   const delayMs = context.random() * WAKE_JITTER_MS;
   return preceded(
     RENEW_CONNECTION,
-    lose(state, { error, next: "greet", delayMs, pace: FRESH_PACE }),
+    lose(state, { error, next: "greet", delayMs, pace: FRESH_PACE }, context),
   );
 }

@@ -10,6 +10,7 @@ import {
 import { stay } from "./session-moves.js";
 import {
   budgetOver,
+  reachableAway,
   registerDue,
   registerFailed,
   registerOverdue,
@@ -55,6 +56,7 @@ const unattached = {
   "register-overdue": registerOverdue,
   "ack-overdue": stay,
   "leave-overdue": stay,
+  reachable: reachableAway,
   woke: wokeAway,
   update: updateAway,
   "status-changed": stay,
@@ -87,6 +89,7 @@ const stopped = {
   "ack-overdue": stay,
   "budget-over": stay,
   "leave-overdue": stay,
+  reachable: stay,
   woke: stay,
   update: stay,
   "status-changed": stay,
@@ -113,6 +116,7 @@ export const TABLE = {
     "ack-overdue": ackOverdueRegistered,
     "budget-over": stay,
     "leave-overdue": stay,
+    reachable: stay,
     woke: wokeRegistered,
     update: updateRegistered,
     "status-changed": statusChanged,

@@ -193,6 +193,9 @@ class Session implements Registration {
       case "cancel-timer":
         this.#cancelTimer(effect.timer);
         break;
+      case "await-connection":
+        calls.awaitConnection();
+        break;
       case "renew-connection":
         calls.renewConnection();
         break;

@@ -1,4 +1,4 @@
-import { Client, type ClientOptions, credentials } from "@grpc/grpc-js";
+import { Client, type ClientOptions, connectivityState, credentials } from "@grpc/grpc-js";
 
 /** Each connection is its own, and none goes through a web proxy: it carries the passwords of the house. */
 const CHANNEL_OPTIONS: ClientOptions = {
@@ -39,4 +39,21 @@ export function openChannel(address: string, use: ChannelUse): Client {
     ...CHANNEL_OPTIONS,
     ...(use === "calls" ? KEEPALIVE_OPTIONS : {}),
   });
+}
+
+/**
+ * Calls `onReady` whenever the channel has connected from now on, until it is
+ * closed. While the last attempt has failed, it tries again every second.
+ */
+export function watchChannel(client: Client, onReady: () => void): void {
+  const channel = client.getChannel();
+  const watch = () => {
+    const before = channel.getConnectivityState(false);
+    if (before === connectivityState.SHUTDOWN) return;
+    channel.watchConnectivityState(before, Number.POSITIVE_INFINITY, () => {
+      if (channel.getConnectivityState(false) === connectivityState.READY) onReady();
+      watch();
+    });
+  };
+  watch();
 }

@@ -22,7 +22,7 @@ import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { CallOptions, Client, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
 import { systemClock } from "../lib/clock.js";
-import { type ChannelUse, openChannel } from "./grpc-channel.js";
+import { type ChannelUse, openChannel, watchChannel } from "./grpc-channel.js";
 import { openClientStream } from "./grpc-client-stream.js";
 import { formatTimeout, parseTimeout } from "./grpc-timeout.js";
 import { toHeaders, toMetadata } from "./metadata.js";
@@ -42,6 +42,10 @@ export interface GrpcTransportOptions {
 
 /** A Transport that holds a connection. */
 export interface GrpcTransport extends Transport {
+  /** Connects without a call, if it is not connected, and goes on trying. */
+  connect(): void;
+  /** Calls `listener` whenever the connection has come up from now on. */
+  onReady(listener: () => void): void;
   /** Cancels what runs and closes the connection. */
   close(): void;
 }
@@ -61,6 +65,8 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
   const interceptors = options.interceptors ?? [];
   return {
     close: () => client.close(),
+    connect: () => void start(() => client.getChannel().getConnectivityState(true)),
+    onReady: (listener) => watchChannel(client, listener),
 
     unary<I extends DescMessage, O extends DescMessage>(
       method: DescMethodUnary<I, O>,

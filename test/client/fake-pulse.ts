@@ -6,7 +6,7 @@ import {
   type RegisterRequest,
   RegistryService,
 } from "../../gen/pulse/v1/registry_service_pb.js";
-import { clientsOn, type PulseConnection } from "../../src/client/clients.js";
+import { clientsOn, type SessionConnection } from "../../src/client/clients.js";
 
 /** A Pulse in memory whose moods a test can set. */
 export class FakePulse {
@@ -23,11 +23,14 @@ export class FakePulse {
   dials = 0;
   streams = 0;
   mostStreams = 0;
+  /** How often a connection was asked to come up by itself. */
+  connects = 0;
+  readonly #onReady = new Set<() => void>();
   #generation = 0n;
   #lease = "";
   #push: ((loss: LeaseLostReason | { drainMs: number }) => void) | undefined;
 
-  readonly dial = (): PulseConnection => {
+  readonly dial = (): SessionConnection => {
     this.dials++;
     const closed = new AbortController();
     const transport = createRouterTransport(({ service }) => {
@@ -58,8 +61,18 @@ export class FakePulse {
         },
       });
     });
-    return clientsOn({ ...transport, close: () => closed.abort() });
+    return {
+      registry: clientsOn({ ...transport, close: () => {} }).registry,
+      connect: () => void this.connects++,
+      onReady: (listener) => void this.#onReady.add(listener),
+      close: () => closed.abort(),
+    };
   };
+
+  /** The connection comes up, without a call. */
+  comeUp(): void {
+    for (const listener of this.#onReady) listener();
+  }
 
   /** Says something unasked on the open stream. */
   say(what: LeaseLostReason | { drainMs: number }): void {

@@ -48,8 +48,12 @@ export const beat: Beat = { sequence: 3, sentAt: NOW - 100, next: "in-time" };
 
 const trying = { attempt: 1, pace: FRESH_PACE, wanted: 1, unanswered: 0, lastError: undefined };
 export const registering: Step = { do: "register", version: 1, sentAt: NOW - 50 };
-export const waitToRegister: Step = { do: "wait", next: "register" };
-export const waitToGreet: Step = { do: "wait", next: "greet" };
+/** After an attempt that failed because Pulse was away. */
+const away = { do: "wait", dueAt: NOW + 20_000, untilReachable: true } as const;
+export const waitToRegister: Step = { ...away, next: "register" };
+export const waitToGreet: Step = { ...away, next: "greet" };
+/** After a refusal. */
+const refused = { do: "wait", dueAt: NOW + 60_000, untilReachable: false } as const;
 export const greeting: Step = { do: "greet", beat };
 
 export const connecting: Connecting = {
@@ -93,9 +97,13 @@ export const SAMPLES = {
   "reconnecting, waiting to register": { ...reconnecting, step: waitToRegister },
   "reconnecting, calling Register": { ...reconnecting, step: registering },
   "reconnecting, greeting": { ...reconnecting, step: greeting },
-  "rejected, waiting to register": { ...rejected, lease: undefined, step: waitToRegister },
+  "rejected, waiting to register": {
+    ...rejected,
+    lease: undefined,
+    step: { ...refused, next: "register" },
+  },
   "rejected, calling Register": { ...rejected, lease: undefined, step: registering },
-  "rejected, waiting to greet": { ...rejected, lease, step: waitToGreet },
+  "rejected, waiting to greet": { ...rejected, lease, step: { ...refused, next: "greet" } },
   "rejected, greeting": { ...rejected, lease, step: greeting },
   superseded: { name: "superseded" },
   failed: { name: "failed" },
@@ -129,6 +137,7 @@ export const EVENTS = {
   "ack-overdue": { type: "ack-overdue" },
   "budget-over": { type: "budget-over" },
   "leave-overdue": { type: "leave-overdue" },
+  reachable: { type: "reachable" },
   woke: { type: "woke", stalledMs: 600_000 },
   update: { type: "update" },
   "status-changed": { type: "status-changed" },

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { unavailable } from "../../src/client/failure.js";
+import { type Failure, unavailable } from "../../src/client/failure.js";
 import type { RegistrationEvent } from "../../src/client/registration.js";
 import { begin } from "../../src/client/session-register.js";
 import {
@@ -34,9 +34,9 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "register-succeeded":
       "registered in-flight | no budget | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000 | says registered",
     "register-failed":
-      "connecting wait>register | no register | cancel-register | retry in 1000 | says attempt-failed",
+      "connecting wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
     "register-overdue":
-      "connecting wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed",
+      "connecting wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed | await-connection",
     "budget-over": "standalone register | no budget | says standalone",
     woke: "connecting wait>register | no register | cancel-register | renew-connection | retry in 250",
     update: "connecting register",
@@ -45,6 +45,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   "connecting, waiting": {
     "retry-due": "connecting register | no retry | register | register in 10000",
     "budget-over": "standalone wait>register | no budget | says standalone",
+    reachable: "connecting wait>register | retry in 500",
     woke: "connecting wait>register | renew-connection | retry in 250",
     update: "connecting wait>register",
     close: "closed | no budget | no retry | says closed",
@@ -53,15 +54,16 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "register-succeeded":
       "registered in-flight | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000 | says registered",
     "register-failed":
-      "standalone wait>register | no register | cancel-register | retry in 1000 | says attempt-failed",
+      "standalone wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
     "register-overdue":
-      "standalone wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed",
+      "standalone wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed | await-connection",
     woke: "standalone wait>register | no register | cancel-register | renew-connection | retry in 250",
     update: "standalone register",
     close: "closed | no register | cancel-register | says closed",
   },
   "standalone, waiting": {
     "retry-due": "standalone register | no retry | register | register in 10000",
+    reachable: "standalone wait>register | retry in 500",
     woke: "standalone wait>register | renew-connection | retry in 250",
     update: "standalone wait>register",
     close: "closed | no retry | says closed",
@@ -72,9 +74,9 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
       "reconnecting wait>register | no ack | close-stream | retry in 500 | says disconnected",
     draining: "reconnecting wait>greet | no ack | close-stream | retry in 1250 | says disconnected",
     "stream-ended":
-      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says disconnected",
+      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says disconnected | await-connection",
     "ack-overdue":
-      "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says disconnected",
+      "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says disconnected | await-connection",
     woke: "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says disconnected",
     update: "registered in-flight update:register | register | register in 10000",
     "status-changed": "registered in-flight",
@@ -86,7 +88,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     draining:
       "reconnecting wait>greet | no heartbeat | close-stream | retry in 1250 | says disconnected",
     "stream-ended":
-      "reconnecting wait>greet | no heartbeat | close-stream | retry in 250 | says disconnected",
+      "reconnecting wait>greet | no heartbeat | close-stream | retry in 250 | says disconnected | await-connection",
     "heartbeat-due":
       "registered in-flight | no heartbeat | send-heartbeat lease-1#4 | ack in 10000",
     woke: "reconnecting wait>greet | no heartbeat | close-stream | renew-connection | retry in 250 | says disconnected",
@@ -105,11 +107,11 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     draining:
       "reconnecting wait>greet | no ack | no register | cancel-register | close-stream | retry in 1250 | says disconnected",
     "stream-ended":
-      "reconnecting wait>greet | no ack | no register | cancel-register | close-stream | retry in 250 | says disconnected",
+      "reconnecting wait>greet | no ack | no register | cancel-register | close-stream | retry in 250 | says disconnected | await-connection",
     "register-overdue":
       "registered in-flight update:wait | no register | cancel-register | retry in 1000 | says attempt-failed",
     "ack-overdue":
-      "reconnecting wait>greet | no ack | no register | cancel-register | close-stream | renew-connection | retry in 250 | says disconnected",
+      "reconnecting wait>greet | no ack | no register | cancel-register | close-stream | renew-connection | retry in 250 | says disconnected | await-connection",
     woke: "reconnecting wait>greet | no ack | no register | cancel-register | close-stream | renew-connection | retry in 250 | says disconnected",
     update: "registered in-flight update:register",
     "status-changed": "registered in-flight update:register",
@@ -122,10 +124,10 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
       "reconnecting wait>register | no ack | close-stream | retry in 500 | says disconnected",
     draining: "reconnecting wait>greet | no ack | close-stream | retry in 1250 | says disconnected",
     "stream-ended":
-      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says disconnected",
+      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says disconnected | await-connection",
     "retry-due": "registered in-flight update:register | no retry | register | register in 10000",
     "ack-overdue":
-      "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says disconnected",
+      "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says disconnected | await-connection",
     woke: "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says disconnected",
     update: "registered in-flight update:wait",
     "status-changed": "registered in-flight update:wait",
@@ -134,12 +136,14 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   "reconnecting, waiting to greet": {
     "retry-due":
       "reconnecting greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 10000",
+    reachable: "reconnecting wait>greet | retry in 500",
     woke: "reconnecting wait>greet | renew-connection | retry in 250",
     update: "reconnecting wait>greet",
     close: "closed | no retry | says closed",
   },
   "reconnecting, waiting to register": {
     "retry-due": "reconnecting register | no retry | register | register in 10000",
+    reachable: "reconnecting wait>register | retry in 500",
     woke: "reconnecting wait>register | renew-connection | retry in 250",
     update: "reconnecting wait>register",
     close: "closed | no retry | says closed",
@@ -148,9 +152,9 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "register-succeeded":
       "reconnecting greet | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000",
     "register-failed":
-      "reconnecting wait>register | no register | cancel-register | retry in 1000 | says attempt-failed",
+      "reconnecting wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
     "register-overdue":
-      "reconnecting wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed",
+      "reconnecting wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed | await-connection",
     woke: "reconnecting wait>register | no register | cancel-register | renew-connection | retry in 250",
     update: "reconnecting register",
     close: "closed | no register | cancel-register | says closed",
@@ -160,9 +164,9 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "lease-lost": "reconnecting wait>register | no ack | close-stream | retry in 500",
     draining: "reconnecting wait>greet | no ack | close-stream | retry in 1250",
     "stream-ended":
-      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says attempt-failed",
+      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says attempt-failed | await-connection",
     "ack-overdue":
-      "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says attempt-failed",
+      "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says attempt-failed | await-connection",
     woke: "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250",
     update: "reconnecting greet",
     close: "closing goodbye | no ack | send-goodbye lease-1#4 | leave in 2000",
@@ -178,9 +182,9 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "register-succeeded":
       "registered in-flight | no budget | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000 | says registered",
     "register-failed":
-      "rejected wait>register | no register | cancel-register | retry in 1000 | says attempt-failed",
+      "rejected wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
     "register-overdue":
-      "rejected wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed",
+      "rejected wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed | await-connection",
     "budget-over": "rejected register | says standalone",
     woke: "rejected wait>register | no register | cancel-register | renew-connection | retry in 250",
     update: "rejected register",
@@ -198,9 +202,9 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "lease-lost": "rejected wait>register | no ack | close-stream | retry in 500",
     draining: "rejected wait>greet | no ack | close-stream | retry in 1250",
     "stream-ended":
-      "rejected wait>greet | no ack | close-stream | retry in 250 | says attempt-failed",
+      "rejected wait>greet | no ack | close-stream | retry in 250 | says attempt-failed | await-connection",
     "ack-overdue":
-      "rejected wait>greet | no ack | close-stream | renew-connection | retry in 250 | says attempt-failed",
+      "rejected wait>greet | no ack | close-stream | renew-connection | retry in 250 | says attempt-failed | await-connection",
     woke: "rejected wait>greet | no ack | close-stream | renew-connection | retry in 250",
     update: "rejected greet",
     close: "closing goodbye | no ack | send-goodbye lease-1#4 | leave in 2000",
@@ -535,6 +539,37 @@ describe("invariant 10: the budget", () => {
     const { state, effects } = run(connecting, [refused("bad token")], [EVENTS["budget-over"]]);
     expect(state.name).toBe("rejected");
     expect(eventsIn(effects).map((event) => event.type)).toEqual(["rejected", "standalone"]);
+  });
+});
+
+describe("invariant 11: a wait ends when the connection is there", () => {
+  const { reachable } = EVENTS;
+  const failedBy = (failure: Failure) =>
+    transition(connecting, { type: "register-failed", failure }, context()).state;
+
+  it("within a second, whatever is left of the backoff", () => {
+    const outcome = transition(failedBy(unavailable("away")), reachable, context(NOW + 100, 0.4));
+    expect(describeOutcome(outcome)).toBe("connecting wait>register | retry in 400");
+  });
+
+  it("but never later than it would have ended", () => {
+    const waiting = failedBy(unavailable("away")); // for 1 s
+    expect(transition(waiting, reachable, context(NOW + 700, 0.4)).effects).toEqual([]);
+  });
+
+  it("but not before the time that Pulse has asked for", () => {
+    const waiting = failedBy(unavailable("busy", 5_000));
+    expect(transition(waiting, reachable, context()).effects).toEqual([]);
+  });
+
+  it("once only: a connection that comes and goes does not end the next wait too", () => {
+    const cut = transition(failedBy(unavailable("away")), reachable, context(NOW, 0.1)).state;
+    expect(transition(cut, reachable, context(NOW, 0)).effects).toEqual([]);
+  });
+
+  it("and not after a refusal", () => {
+    const refused: Failure = { kind: "refused", error: new Error("no"), reason: "no" };
+    expect(transition(failedBy(refused), reachable, context()).effects).toEqual([]);
   });
 });
 

@@ -101,6 +101,18 @@ describe("a registration", () => {
     expect(pulse.headers.at(-1)?.get("grpc-previous-rpc-attempts")).toBe(String(waits.length));
   });
 
+  it("does not wait for the end of a backoff when the connection comes up", async () => {
+    const { pulse, clock, start } = setUp();
+    pulse.mood = "away";
+    session = start();
+    await clock.advance(600_000);
+    expect(pulse.connects).toBeGreaterThan(20); // each wait asks for it
+    pulse.mood = "well";
+    pulse.comeUp();
+    await clock.advance(1_000);
+    expect(session.state).toBe("registered");
+  });
+
   it("abandons a Pulse that accepts and stays silent after 10 s, and dials anew", async () => {
     const { pulse, clock, events, start } = setUp();
     pulse.mood = "silent";

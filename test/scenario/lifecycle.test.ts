@@ -114,9 +114,12 @@ describe("Pulse", () => {
     pulse.kill("SIGKILL");
     await pulse.exit;
     await rm(stack.dataDirectory, { recursive: true });
+    await new Promise((resolve) => setTimeout(resolve, 4_000)); // the backoff has grown by then
     await stack.startPulse();
+    const returned = performance.now();
     const back = hauls.map((haul) => haul.line("haul.reconnected"));
     for (const line of await Promise.all(back)) expect(line.registeredAnew).toBe(true);
+    expect(secondsSince(returned)).toBeLessThan(5);
     expect(await ids()).toEqual(before);
     await stack.entryIs("one", "ONLINE");
     await stack.entryIs("two", "ONLINE");

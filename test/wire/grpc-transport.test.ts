@@ -267,6 +267,30 @@ describe("the connection", () => {
     await eventually(() => client.getService({ id: "x" }), 5_000);
   });
 
+  it("comes up without a call when it is asked to, and says so each time", async () => {
+    const first = await startBareServer({});
+    first.stop();
+    const transport = createGrpcTransport({ address: first.address, use: "background" });
+    closers.push(() => transport.close());
+    let ready = 0;
+    transport.onReady(() => ready++);
+    transport.connect();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(ready).toBe(0);
+    const second = await serve({}, first.port);
+    await eventually(() => expect(ready).toBe(1), 5_000);
+    second.stop();
+    await eventually(() => {
+      transport.connect(); // a connection that is lost does not come back by itself
+      expect(ready).toBe(1);
+    });
+    await serve({}, first.port);
+    await eventually(() => {
+      transport.connect();
+      expect(ready).toBe(2);
+    }, 5_000);
+  });
+
   it("is a new one after a close, even if the old one may be half-open", async () => {
     const { address, sockets } = await silentServer();
     for (const expected of [1, 2]) {
