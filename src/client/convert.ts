@@ -11,6 +11,7 @@ import {
   type RegisterResponse,
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
+import { oneLine } from "../lib/one-line.js";
 import { boundedFloor, unavailable } from "./failure.js";
 import type { Identity } from "./identity.js";
 import type {
@@ -36,6 +37,8 @@ const LOST_REASONS: Readonly<Record<LeaseLostReason, LostReason>> = {
   [LeaseLostReason.DEREGISTERED]: "deregistered",
 };
 const MAX_UINT32 = 2 ** 32 - 1;
+/** In characters; Pulse cuts the reason of a heartbeat, and refuses a Register with a longer one. */
+const MAX_REASON_LENGTH = 256;
 
 /** No answer makes the client send heartbeats more often than this. */
 const MIN_INTERVAL_MS = 100;
@@ -63,7 +66,7 @@ export function toRegisterRequest(
     ...(credentials?.username !== undefined && { serviceUsername: credentials.username }),
     ...(credentials?.apiKey !== undefined && { serviceApiKey: credentials.apiKey }),
     ...(credentials?.state && { credentialState: CREDENTIAL_STATES[credentials.state] }),
-    ...(ttlMs !== undefined && { requestedTtl: durationFromMs(ttlMs) }),
+    ...(ttlMs !== undefined && { requestedTtl: durationFromMs(Math.round(ttlMs)) }),
     ...toStatus(health),
   };
 }
@@ -82,7 +85,10 @@ export function toHeartbeat(
 }
 
 function toStatus(health: ServiceHealth | undefined) {
-  return health && { status: STATUSES[health.status], statusReason: health.reason ?? "" };
+  if (!health) return undefined;
+  // Often some program's error message: a Register must not be refused for its form.
+  const statusReason = oneLine(health.reason ?? "", MAX_REASON_LENGTH);
+  return { status: STATUSES[health.status], statusReason };
 }
 
 /** What a program measured may be odd; a number that cannot be right is sent as unknown. */

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HeartbeatRequestSchema } from "../../gen/pulse/v1/registry_service_pb.js";
-import type { PulseConnection } from "./clients.js";
+import type { SessionConnection } from "./clients.js";
 import {
   type Described,
   fromHeartbeatResponse,
@@ -14,7 +14,6 @@ import { ATTEMPT_TIMEOUT_MS } from "./pace.js";
 import type { ServiceHealth } from "./registration.js";
 import type { SessionEvent } from "./session-state.js";
 
-type Connection = Pick<PulseConnection, "registry" | "close">;
 type Heartbeat = MessageInitShape<typeof HeartbeatRequestSchema>;
 
 /** Pulse is told of a deadline a little after the session's own timer, so that the latter goes first. */
@@ -22,7 +21,7 @@ const CALL_TIMEOUT_MS = ATTEMPT_TIMEOUT_MS + 1_000;
 
 export interface SessionCallsOptions {
   /** Makes a connection, without retry. */
-  readonly dial: () => Connection;
+  readonly dial: () => SessionConnection;
   readonly identity: () => Promise<Identity>;
   readonly ttlMs: number | undefined;
   /** Gets what a call has brought; `isCurrent` says whether that call still counts. */
@@ -36,7 +35,7 @@ export interface SessionCallsOptions {
  */
 export class SessionCalls {
   readonly #options: SessionCallsOptions;
-  #connection: Connection | undefined;
+  #connection: SessionConnection | undefined;
   #register: AbortController | undefined;
   #deregister: AbortController | undefined;
   #stream:
@@ -71,6 +70,7 @@ export class SessionCalls {
       return { type: "register-failed", failure: { kind: "invalid", error: asError(error) } };
     }
     try {
+      signal.throwIfAborted(); // after a hang-up nothing may connect again
       const request = toRegisterRequest(described, identity, health, this.#options.ttlMs);
       const headers = { "grpc-previous-rpc-attempts": String(attempt - 1) };
       const response = await this.#connected().registry.register(request, {
@@ -128,6 +128,7 @@ export class SessionCalls {
     this.#deregister = call;
     try {
       const identity = await this.#options.identity();
+      call.signal.throwIfAborted();
       await this.#connected().registry.deregister(identity, { signal: call.signal });
     } catch {
       // The registration is left to expire.
@@ -150,9 +151,18 @@ export class SessionCalls {
     this.renewConnection();
   }
 
-  #connected(): Connection {
-    this.#connection ??= this.#options.dial();
-    return this.#connection;
+  /** Has the connection come up by itself, without a call; `reachable` arrives each time it has. */
+  awaitConnection(): void {
+    this.#connected().connect();
+  }
+
+  #connected(): SessionConnection {
+    if (this.#connection) return this.#connection;
+    const connection = this.#options.dial();
+    this.#connection = connection;
+    const isCurrent = () => this.#connection === connection;
+    connection.onReady(() => this.#options.arrive({ type: "reachable" }, isCurrent));
+    return connection;
   }
 }
 

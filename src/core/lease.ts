@@ -34,8 +34,9 @@ export interface Grant {
  * stays flat as the fleet grows.
  */
 export function grantFor(askedTtlMs: number, fleetSize: number, policy: LeasePolicy): Grant {
-  const fleetIntervalMs = (fleetSize / policy.maxHeartbeatsPerSecond) * 1_000;
-  const heartbeatIntervalMs = Math.ceil(Math.max(askedTtlMs / HEARTBEATS_PER_TTL, fleetIntervalMs));
+  const ownIntervalMs = Math.floor(askedTtlMs / HEARTBEATS_PER_TTL);
+  const fleetIntervalMs = Math.ceil((fleetSize / policy.maxHeartbeatsPerSecond) * 1_000);
+  const heartbeatIntervalMs = Math.max(ownIntervalMs, fleetIntervalMs);
   return {
     ttlMs: Math.max(askedTtlMs, heartbeatIntervalMs * HEARTBEATS_PER_TTL),
     heartbeatIntervalMs,

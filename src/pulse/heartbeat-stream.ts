@@ -8,6 +8,7 @@ import {
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import type { LeaseLostReason } from "../core/lease.js";
+import { oneLine } from "../lib/one-line.js";
 import type { HeartbeatOutcome, LeaseStream, Leases } from "./leases.js";
 import { drainingError, durationOf } from "./status.js";
 
@@ -108,7 +109,7 @@ export class HeartbeatStream
       {
         leaseId,
         status: REPORTABLE[request.status],
-        statusReason: request.statusReason.slice(0, MAX_REASON_LENGTH),
+        statusReason: oneLine(request.statusReason, MAX_REASON_LENGTH),
         load: request.load,
       },
       this,

@@ -99,7 +99,7 @@ async function startOn(
   const registryTime = new RegistryTime(stored.registryTimeMs, () => clock.now(), MAX_STEP_MS);
   const registryNow = () => registryTime.now();
   const registry = createRegistry({ store, stored, clock, random, registryNow, log });
-  const tokenFiles = await prepareTokenFiles(join(dataDirectory, "tokens"), registry, random);
+  const tokenFiles = await prepareTokenFiles(join(dataDirectory, "tokens"), registry, random, log);
   const leases = new Leases({ registry, policy, clock, registryNow, log });
   const streams = createHeartbeatStreams(leases);
 
@@ -244,7 +244,13 @@ function toStartError(
       );
     return start(`${address} is no address of this host (${code}): choose another with --listen`);
   }
-  if (code === "EACCES" || code === "EROFS" || code === "ENOTDIR" || code === "ENOSPC")
+  if (
+    code === "EACCES" ||
+    code === "EROFS" ||
+    code === "ENOTDIR" ||
+    code === "EISDIR" ||
+    code === "ENOSPC"
+  )
     return start(
       `the data directory ${dataDirectory} cannot be written (${code}): choose another with --data`,
     );

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DomainError } from "../core/errors.js";
 import type { Scope, TokenRecord } from "../core/token.js";
 import { createToken } from "../core/token-command.js";
+import type { Log } from "../lib/log.js";
 import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
 import type { Registry } from "./registry.js";
@@ -64,22 +65,35 @@ export async function prepareTokenFiles(
   directory: string,
   registry: Registry,
   random: Random,
+  log: Log,
 ): Promise<TokenFiles> {
   const files: TokenFiles = {
     service: join(directory, "service.token"),
     admin: join(directory, "admin.token"),
   };
   const isFirstStart = [...registry.catalog.tokens()].length === 0;
-  await prepareTokenFile(files.service, "service", ["register", "discover"]);
-  await prepareTokenFile(files.admin, "admin", ["admin"]);
+  // Both files before either token: a first start that is cut short must still be one, or be whole.
+  const service = await readTokenFile(files.service);
+  const admin = await readTokenFile(files.admin);
+  await adopt(service, "service", ["register", "discover"]);
+  await adopt(admin, "admin", ["admin"]);
   return files;
 
-  async function prepareTokenFile(path: string, name: string, scopes: readonly Scope[]) {
+  async function readTokenFile(path: string): Promise<string> {
     const text = isFirstStart
       ? (await readOrCreatePrivateFile(path, () => `${newToken(random).token}\n`)).text
       : await readIfPresent(path);
-    const token = text?.trim() ?? "";
+    return text?.trim() ?? "";
+  }
+
+  async function adopt(
+    token: string,
+    name: keyof TokenFiles,
+    scopes: readonly Scope[],
+  ): Promise<void> {
     const id = TOKEN_FORM.exec(token)?.[1];
+    if (id === undefined && token !== "")
+      log.warn({ path: files[name] }, "pulse.token_file_unusable"); // left as it is: it is somebody's
     if (id === undefined || registry.catalog.token(id)) return;
     await registry.run(createToken({ id, name, scopes, hash: hashSecret(token) }));
   }

@@ -27,6 +27,25 @@ describe("a grant", () => {
     expect(grantFor(15_000, 100, policy)).toEqual({ ttlMs: 15_000, heartbeatIntervalMs: 5_000 });
   });
 
+  it.each([5_000, 7_000, 10_000, 20_000, 40_001, 300_000])(
+    "gives a TTL of %i ms as asked, whether it has a whole third or not",
+    (ttlMs) => {
+      const grant = grantFor(ttlMs, 100, policy);
+      expect(grant).toEqual({ ttlMs, heartbeatIntervalMs: Math.floor(ttlMs / 3) });
+    },
+  );
+
+  it.each([1, 29_999, 30_001, 50_001, 100_003])(
+    "has room for three heartbeats in a TTL, and keeps a fleet of %i under the rate",
+    (fleetSize) => {
+      for (const askedMs of [5_000, 15_000, 20_000]) {
+        const { ttlMs, heartbeatIntervalMs } = grantFor(askedMs, fleetSize, policy);
+        expect(ttlMs).toBeGreaterThanOrEqual(heartbeatIntervalMs * 3);
+        expect(fleetSize / (heartbeatIntervalMs / 1_000)).toBeLessThanOrEqual(2_000);
+      }
+    },
+  );
+
   it("lengthens interval and TTL so that a large fleet stays under the rate", () => {
     const grant = grantFor(15_000, 40_000, policy);
     expect(grant).toEqual({ ttlMs: 60_000, heartbeatIntervalMs: 20_000 });

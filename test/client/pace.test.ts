@@ -1,0 +1,39 @@
+import { expect, it } from "vitest";
+import { ackTimeoutMs, FRESH_PACE, slower } from "../../src/client/pace.js";
+
+/** The longest waits of one kind, failure by failure. */
+function ceilings(which: keyof typeof FRESH_PACE, count: number): number[] {
+  const waits: number[] = [];
+  for (let pace = FRESH_PACE; waits.length < count; ) {
+    const next = slower(pace, which, 1);
+    waits.push(next.delayMs);
+    pace = next.pace;
+  }
+  return waits;
+}
+
+it("waits grow with each failure up to their cap", () => {
+  expect(ceilings("register", 6)).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 32_000]);
+  expect(ceilings("stream", 7)).toEqual([500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+  expect(ceilings("anew", 6)).toEqual([1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+});
+
+it("a failure of one kind slows down no other", () => {
+  const { pace } = slower(FRESH_PACE, "stream", 0.5);
+  expect(pace.register).toBe(FRESH_PACE.register);
+  expect(pace.anew).toBe(FRESH_PACE.anew);
+  expect(pace.stream.failures).toBe(1);
+});
+
+it("the jitter goes on top of what the server asks for, so that a crowd does not come back as one", () => {
+  expect(slower(FRESH_PACE, "stream", 0, 4_000).delayMs).toBe(4_000);
+  expect(slower(FRESH_PACE, "stream", 0.5, 4_000).delayMs).toBe(4_250);
+});
+
+it.each([
+  [100, 200],
+  [5_000, 10_000],
+  [20_000, 25_000],
+])("with an interval of %i ms an answer is missed after %i ms", (intervalMs, timeoutMs) => {
+  expect(ackTimeoutMs(intervalMs)).toBe(timeoutMs);
+});

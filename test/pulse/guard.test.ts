@@ -1,0 +1,224 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { beforeEach, describe, expect, it } from "vitest";
+import {
+  HeartbeatRequestSchema,
+  HeartbeatResponseSchema,
+  ListServicesRequestSchema,
+  RegistryService,
+} from "../../gen/pulse/v1/registry_service_pb.js";
+import { invalidField } from "../../src/core/errors.js";
+import type { TokenRecord } from "../../src/core/token.js";
+import { callerOf } from "../../src/pulse/authenticate.js";
+import { guard } from "../../src/pulse/guard.js";
+import { REGISTRY_SCOPES } from "../../src/pulse/registry-service.js";
+import { drainingError } from "../../src/pulse/status.js";
+import { newToken } from "../../src/pulse/tokens.js";
+import { handlerContext } from "../support/handler-context.js";
+import { recordingLog } from "../support/recording-log.js";
+import { seededRandom } from "../support/seeded-random.js";
+import { failure } from "../support/status.js";
+
+type Implementation = ServiceImpl<typeof RegistryService>;
+
+const made = newToken(seededRandom());
+const record: TokenRecord = {
+  id: made.id,
+  name: "test",
+  scopes: ["register", "observe"],
+  hash: made.hash,
+  createdAt: 0,
+  revokedAt: undefined,
+};
+
+let log: ReturnType<typeof recordingLog>;
+let isStopping: boolean;
+/** Calls that reached a handler. */
+let reached: number;
+beforeEach(() => {
+  log = recordingLog();
+  isStopping = false;
+  reached = 0;
+});
+
+const unused = () => {
+  throw new Error("this test does not call it");
+};
+
+function guarded(handlers: Partial<Implementation>): Implementation {
+  const implementation: Implementation = {
+    register: unused,
+    heartbeat: unused,
+    deregister: unused,
+    listServices: unused,
+    getService: unused,
+    ...handlers,
+  };
+  return guard(RegistryService, implementation, REGISTRY_SCOPES, {
+    tokenById: (id) => (id === record.id ? record : undefined),
+    admit() {
+      if (isStopping) throw drainingError(1_000);
+    },
+    log,
+    random: seededRandom(5),
+  });
+}
+
+/** Calls a unary method as the wire does: a throw and a rejection are the same to it. */
+async function list(handler: Implementation["listServices"], token: string | undefined) {
+  const header: Record<string, string> = token === undefined ? {} : { authorization: token };
+  return guarded({
+    listServices(request, context) {
+      reached++;
+      return handler(request, context);
+    },
+  }).listServices(
+    create(ListServicesRequestSchema),
+    handlerContext(RegistryService.method.listServices, header),
+  );
+}
+
+/** Opens a stream as the wire does. */
+function beat(handler: Implementation["heartbeat"], token = `Bearer ${made.token}`) {
+  const context = handlerContext(RegistryService.method.heartbeat, { authorization: token });
+  const requests = (async function* () {
+    yield create(HeartbeatRequestSchema, { leaseId: "lease" });
+  })();
+  return guarded({ heartbeat: handler }).heartbeat(requests, context)[Symbol.asyncIterator]();
+}
+
+const TOKEN = `Bearer ${made.token}`;
+const response = create(HeartbeatResponseSchema, {
+  event: { case: "leaseLost", value: { leaseId: "lease" } },
+});
+const bug = () => new TypeError("s3cret of the inside");
+
+/** The caller got nothing of the bug but an id, under which the log has it. */
+function expectLogged(message: string): void {
+  expect(message).not.toContain("s3cret");
+  const errorId = /[0-9a-f-]{36}/.exec(message)?.[0];
+  expect(log.lines).toEqual([
+    { level: "error", msg: "rpc.internal_error", fields: { err: bug(), errorId } },
+  ]);
+}
+
+describe("a call", () => {
+  it("that may pass reaches its handler, which knows the caller, and its reply is untouched", async () => {
+    const reply = { revision: 7n };
+    const tokenIds: string[] = [];
+    const answer = await list((_, context) => {
+      tokenIds.push(callerOf(context).tokenId);
+      return reply;
+    }, TOKEN);
+    expect(answer).toBe(reply);
+    expect(tokenIds).toEqual([made.id]);
+  });
+
+  it("without a token does not reach its handler", async () => {
+    expect(await failure(list(() => ({}), undefined))).toMatchObject({
+      code: "Unauthenticated",
+      reason: "TOKEN_MISSING",
+    });
+    expect(reached).toBe(0);
+  });
+
+  it("to a Pulse that stops does not reach its handler, whoever makes it", async () => {
+    isStopping = true;
+    for (const token of [TOKEN, undefined])
+      expect(await failure(list(() => ({}), token))).toMatchObject({
+        code: "Unavailable",
+        reason: "DRAINING",
+        retryAfterMs: 1_000,
+      });
+    expect(reached).toBe(0);
+  });
+
+  it.each<[string, Implementation["listServices"]]>([
+    [
+      "throws",
+      () => {
+        throw bug();
+      },
+    ],
+    ["rejects", () => Promise.reject(bug())],
+  ])("whose handler %s a bug is INTERNAL with an id, and logged with it", async (_, handler) => {
+    const status = await failure(list(handler, TOKEN));
+    expect(status).toMatchObject({ code: "Internal", reason: undefined });
+    expectLogged(status.message);
+  });
+
+  it("whose handler refuses has that refusal's status, and no line in the log", async () => {
+    const refuse = async () => {
+      throw invalidField("page_size", "is too large");
+    };
+    expect(await failure(list(refuse, TOKEN))).toMatchObject({
+      code: "InvalidArgument",
+      fields: ["page_size"],
+    });
+    expect(log.lines).toEqual([]);
+  });
+});
+
+describe("a stream", () => {
+  it("gives the handler's responses one by one, and its end", async () => {
+    const iterator = beat(async function* (requests) {
+      for await (const _ of requests) yield response;
+    });
+    expect(await iterator.next()).toEqual({ done: false, value: response });
+    expect((await iterator.next()).done).toBe(true);
+  });
+
+  it("without a valid token is refused before its handler is asked", () => {
+    expect(() => beat(unused, "Bearer nonsense")).toThrow(ConnectError);
+    expect(log.lines).toEqual([]);
+  });
+
+  it("with a bug among its responses ends as INTERNAL with an id, and is logged with it", async () => {
+    const iterator = beat(async function* () {
+      yield response;
+      throw bug();
+    });
+    expect((await iterator.next()).done).toBe(false);
+    const status = await failure(iterator.next());
+    expect(status.code).toBe("Internal");
+    expectLogged(status.message);
+  });
+
+  it("that the handler ends with a refusal, or whose peer has gone, says so and logs nothing", async () => {
+    const ended = beat(async function* () {
+      yield response;
+      throw drainingError(1_000);
+    });
+    await ended.next();
+    expect(await failure(ended.next())).toMatchObject({ reason: "DRAINING" });
+    const gone = beat(async function* () {
+      yield response;
+      throw new ConnectError("gone", Code.Canceled);
+    });
+    await gone.next();
+    expect(await failure(gone.next())).toMatchObject({ code: "Canceled" });
+    expect(log.lines).toEqual([]);
+  });
+
+  it("that is abandoned tells its handler", async () => {
+    let cleanedUp = false;
+    const iterator = beat(async function* () {
+      try {
+        for (;;) yield response;
+      } finally {
+        cleanedUp = true;
+      }
+    });
+    await iterator.next();
+    expect((await iterator.return?.())?.done).toBe(true);
+    expect(cleanedUp).toBe(true);
+  });
+});
+
+it("a method without scopes is a mistake that shows at the start, not at the first call", () => {
+  const { getService: _, ...incomplete } = REGISTRY_SCOPES;
+  const options = { tokenById: () => undefined, admit: () => {}, log, random: seededRandom() };
+  expect(() =>
+    guard(RegistryService, guarded({}), incomplete as typeof REGISTRY_SCOPES, options),
+  ).toThrow("GetService has no handler or no scopes");
+});

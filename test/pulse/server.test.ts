@@ -1,0 +1,215 @@
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import Database from "libsql";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { Health, HealthCheckResponse_ServingStatus } from "../../gen/health/v1/health_pb.js";
+import { type PulseOptions, StartError, startPulse } from "../../src/pulse/index.js";
+import { HeartbeatClient } from "../support/heartbeat-client.js";
+import { ManualClock } from "../support/manual-clock.js";
+import { HAUL, TestPulse } from "../support/pulse.js";
+import { recordingLog } from "../support/recording-log.js";
+import { failure } from "../support/status.js";
+
+const LOOPBACK = { host: "127.0.0.1", port: 0 };
+
+let directory: string;
+let log: ReturnType<typeof recordingLog>;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "pulse-server-"));
+  log = recordingLog();
+  onTestFinished(() => rm(directory, { recursive: true, force: true })); // after all others
+});
+
+async function start(options: Partial<PulseOptions> = {}) {
+  const server = await startPulse({ listen: LOOPBACK, dataDirectory: directory, log, ...options });
+  onTestFinished(() => server.stop());
+  return server;
+}
+
+/** Why Pulse does not start: one sentence for the operator. */
+async function refusal(options: Partial<PulseOptions>): Promise<string> {
+  const error = await start(options).then(
+    () => expect.unreachable("it started"),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(StartError);
+  const { message } = error as StartError;
+  expect(message).not.toMatch(/\n|^Error/);
+  return message;
+}
+
+/** Runs SQL on the database, as another program would. */
+function tamper(sql: string): void {
+  const database = new Database(join(directory, "pulse.db"));
+  database.exec(sql);
+  database.close();
+}
+
+function occupy(): Promise<Server> {
+  const server = createServer();
+  onTestFinished(() => void server.close());
+  return new Promise((resolve) => server.listen(LOOPBACK, () => resolve(server)));
+}
+
+async function health(pulse: TestPulse, service: string) {
+  const client = createClient(Health, pulse.transport("gRPC", undefined));
+  return HealthCheckResponse_ServingStatus[(await client.check({ service })).status];
+}
+const healthz = async (pulse: TestPulse) => (await fetch(`${pulse.server.url}/healthz`)).json();
+
+describe("Pulse does not start", () => {
+  it.each(["0.0.0.0", "::", "192.0.2.1", "127.example.org", "::ffff:127.0.0.1"])(
+    "in plain text on %s, and touches nothing",
+    async (host) => {
+      const message = await refusal({ listen: { host, port: 0 } });
+      expect(message).toContain(`everyone on the network of ${host} can read the tokens`);
+      expect(message).toContain("--insecure");
+      expect(await readdir(directory)).toEqual([]);
+    },
+  );
+
+  it("on an address that is not this host's, and had warned what that would expose", async () => {
+    const message = await refusal({ listen: { host: "192.0.2.1", port: 9696 }, insecure: true });
+    expect(message).toMatch(/^192\.0\.2\.1:9696 is no address of this host .* --listen$/);
+    expect(log.lines[0]).toMatchObject({ level: "warn", fields: { host: "192.0.2.1" } });
+    expect(log.lines[0]?.msg).toMatch(/^pulse\.insecure: .*passwords of all download clients/);
+  });
+
+  it("on a port in use", async () => {
+    const { port } = (await occupy()).address() as { port: number };
+    expect(await refusal({ listen: { ...LOOPBACK, port } })).toMatch(
+      new RegExp(`^127\\.0\\.0\\.1:${port} is in use: stop the program there, .* --listen$`),
+    );
+  });
+
+  it("with a data directory below a file", async () => {
+    await writeFile(join(directory, "file"), "");
+    const dataDirectory = join(directory, "file", "data");
+    expect(await refusal({ dataDirectory })).toMatch(/ENOTDIR.*--data/);
+  });
+
+  it("with a file in the place of its tokens", async () => {
+    await writeFile(join(directory, "tokens"), "");
+    expect(await refusal({})).toMatch(/cannot be written \(ENOTDIR\).*--data/);
+  });
+
+  it("on the database of a newer Pulse", async () => {
+    await (await start()).stop();
+    tamper("update schema_version set version = 99");
+    expect(await refusal({})).toMatch(/newer Pulse \(schema 99, .*: start that version/);
+  });
+
+  it("but gives back what it had taken, so that it starts once the cause is gone", async () => {
+    const occupant = await occupy();
+    const { port } = occupant.address() as { port: number };
+    await refusal({ listen: { ...LOOPBACK, port } });
+    await new Promise((resolve) => occupant.close(resolve));
+    expect((await start({ listen: { ...LOOPBACK, port } })).port).toBe(port);
+  });
+});
+
+describe("Pulse starts", () => {
+  it.each(["127.0.0.1", "127.0.0.2", "localhost"])(
+    "on %s without a warning, and says where it listens",
+    async (host) => {
+      const server = await start({ listen: { host, port: 0 } });
+      expect(log.lines).toMatchObject([
+        { level: "info", msg: "pulse.listening", fields: { url: server.url, services: 0 } },
+      ]);
+      expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    },
+  );
+
+  it("and logs none of its tokens", async () => {
+    const pulse = await TestPulse.start({ dataDirectory: directory });
+    onTestFinished(() => pulse.stop());
+    const text = JSON.stringify(pulse.log.lines);
+    for (const name of ["service", "admin"] as const)
+      expect(text).not.toContain(await pulse.fileToken(name));
+  });
+});
+
+it("a stop is one, however often it is asked for, and gives the data directory back", async () => {
+  const server = await start();
+  const stopping = server.stop();
+  expect(server.stop()).toBe(stopping);
+  await stopping;
+  expect(log.lines.map(({ msg }) => msg)).toEqual([
+    "pulse.listening",
+    "pulse.draining",
+    "pulse.stopped",
+  ]);
+  await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+  await start();
+});
+
+describe("a database that another program has written to", () => {
+  let pulse: TestPulse;
+  beforeEach(async () => {
+    pulse = await TestPulse.start({ dataDirectory: directory });
+    onTestFinished(() => pulse.stop());
+  });
+
+  it("fails every Register from then on, and says so once, with what to do", async () => {
+    const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
+    const { lease, revision } = await registry.register(HAUL);
+    tamper("update clock set rev = rev + 1");
+    for (const instanceId of ["one", "two"])
+      expect(await failure(registry.register({ ...HAUL, instanceId }))).toMatchObject({
+        code: "Unavailable",
+        reason: "STORE_UNAVAILABLE",
+        retryAfterMs: 2_000,
+      });
+    const failed = await pulse.server.failed;
+    expect(failed).toBeInstanceOf(StartError);
+    expect(failed.message).toBe(
+      `another program has written to the database in ${directory}: end it, and start Pulse anew`,
+    );
+    expect(await health(pulse, "")).toBe("NOT_SERVING");
+
+    // Whoever is registered does not suffer for it.
+    const stream = new HeartbeatClient(registry);
+    expect(await stream.beat({ leaseId: lease?.id ?? "" })).toMatchObject({ case: "renewed" });
+    expect((await registry.listServices({})).revision).toBe(revision);
+    await stream.end();
+  });
+
+  it("is no cause to fail if it was only read", async () => {
+    const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
+    tamper("select * from services");
+    await registry.register(HAUL);
+    expect(await health(pulse, "")).toBe("SERVING");
+  });
+});
+
+it("health says that expiry is held while too many lapse at once, and when that is over", async () => {
+  const clock = new ManualClock();
+  /** Lets time pass until `call` has settled. */
+  async function meanwhile<T>(call: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settled = () => {
+      isSettled = true;
+    };
+    call.then(settled, settled);
+    while (!isSettled) await clock.advance(1);
+    return call;
+  }
+  const pulse = await meanwhile(TestPulse.start({ dataDirectory: directory, clock }));
+  onTestFinished(() => meanwhile(pulse.stop()));
+  const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
+  const instances = ["1", "2", "3", "4", "5", "6"];
+  await meanwhile(
+    Promise.all(instances.map((instanceId) => registry.register({ ...HAUL, instanceId }))),
+  );
+  const seen = async () => [await healthz(pulse), await health(pulse, "pulse.expiry")];
+  expect(await meanwhile(seen())).toEqual([{ status: "ok", expiry: "ok" }, "SERVING"]);
+  await clock.advance(16_000);
+  expect(await meanwhile(seen())).toEqual([{ status: "ok", expiry: "held" }, "NOT_SERVING"]);
+  expect(await meanwhile(health(pulse, ""))).toBe("SERVING");
+  await clock.advance(16_000);
+  expect(await meanwhile(seen())).toEqual([{ status: "ok", expiry: "ok" }, "SERVING"]);
+  expect(pulse.log.lines.map(({ msg }) => msg)).toContain("expiry.held");
+});
