@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProgramGroup, type ProgramGroup } from "../support/processes.js";
+import { freePort } from "../support/stack.js";
 
 let group: ProgramGroup;
 
@@ -12,14 +13,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => group.stop());
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe("usage", () => {
   test("--help names every option's variable", async () => {
