@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { connectPulse } from "../client/index.js";
 import { sleep, systemClock } from "../lib/clock.js";
-import { readIfPresent } from "../lib/private-file.js";
+import { makePrivateDirectory, readIfPresent } from "../lib/private-file.js";
 import { type ChildProgramOptions, startChildProgram } from "./child-program.js";
 import { CommandError, failureSentence } from "./failure.js";
 import { print } from "./output.js";
@@ -63,7 +63,7 @@ async function start(): Promise<void> {
 async function makeLogDirectory(data: string): Promise<string> {
   const logs = join(data, "logs");
   try {
-    await mkdir(logs, { recursive: true, mode: 0o700 });
+    await makePrivateDirectory(logs);
   } catch (error) {
     throw new CommandError(
       `cannot write to ${data} (${(error as NodeJS.ErrnoException).code}): set PULSE_DATA to a directory of your own`,

@@ -38,6 +38,20 @@ export function invalid(violations: readonly FieldViolation[]): DomainError {
   return new DomainError(message, { kind: "invalid", violations });
 }
 
+/**
+ * What a check returns; if it refuses, its violations are added to the others
+ * instead, so that a caller learns of all of them at once.
+ */
+export function collect<T>(violations: FieldViolation[], check: () => T): T | undefined {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof DomainError) || error.refusal.kind !== "invalid") throw error;
+    violations.push(...error.refusal.violations);
+    return undefined;
+  }
+}
+
 export function invalidField(field: string, description: string): DomainError {
   return invalid([{ field, description }]);
 }

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createBackoff } from "../lib/backoff.js";
 import { type Clock, sleep } from "../lib/clock.js";
+import { makeDirectory } from "../lib/directory.js";
 import type { Log } from "../lib/log.js";
 import { readOrCreatePrivateFile, writePrivateFile } from "../lib/private-file.js";
 import type { Random } from "../lib/random.js";
@@ -51,7 +51,7 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
 
   async function run(): Promise<ChildProcess> {
     port = await freePort(port);
-    await makeDirectory(downloadDirectory);
+    await makeDownloadDirectory(downloadDirectory);
     await readOrCreatePrivateFile(sessionFile, () => "");
     const settings = { port, secret, downloadDirectory, sessionFile, parentPid: process.pid };
     await writePrivateFile(configFile, aria2Config(settings));
@@ -124,9 +124,9 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
   };
 }
 
-async function makeDirectory(path: string): Promise<void> {
+async function makeDownloadDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeDirectory(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new StartError(

@@ -7,7 +7,7 @@ export interface Random {
   /** A version 4 UUID. */
   uuid(): string;
   /** Cryptographically strong bytes. */
-  bytes(length: number): Buffer;
+  bytes(length: number): Uint8Array;
 }
 
 export const systemRandom: Random = {
@@ -18,5 +18,5 @@ export const systemRandom: Random = {
 
 /** A secret of `byteLength` random bytes, as URL-safe text. */
 export function randomSecret(random: Random, byteLength = 32): string {
-  return random.bytes(byteLength).toString("base64url");
+  return Buffer.from(random.bytes(byteLength)).toString("base64url");
 }

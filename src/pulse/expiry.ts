@@ -1,14 +1,18 @@
 import { LapseGuard } from "../core/liveness.js";
 import { type Clock, repeat, type Timer } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
-import type { Store } from "../store/store.js";
+import { type Store, StoreUnavailableError } from "../store/store.js";
 import { type Leases, type LiveLease, presenceOf } from "./leases.js";
 
 /** How often leases are looked at, in ms: what a lapse may be late by. */
 export const SWEEP_INTERVAL_MS = 250;
-/** A first flush soon after the start lets even a Pulse that restarts all the time make progress. */
-const FIRST_FLUSH_MS = 1_000;
-const FLUSH_INTERVAL_MS = 5_000;
+/**
+ * The first flush comes soon, and each later one after twice the time, up to 5 s:
+ * however short the runs of a Pulse that is killed all the time, registry time
+ * gets on by a third of them at least, and the dead expire.
+ */
+const FIRST_FLUSH_MS = 250;
+const MAX_FLUSH_INTERVAL_MS = 5_000;
 
 export interface ExpiryOptions {
   readonly leases: Leases;
@@ -35,13 +39,10 @@ export function startExpiry(options: ExpiryOptions): Expiry {
   const guard = new LapseGuard(options.windowMs);
   let isHeld = false;
   let flushing = Promise.resolve();
-  let flushFailed = false;
 
-  const timers: Timer[] = [
-    repeat(clock, SWEEP_INTERVAL_MS, sweep),
-    clock.setTimer(FIRST_FLUSH_MS, startFlush),
-    repeat(clock, FLUSH_INTERVAL_MS, startFlush),
-  ];
+  const sweeps = repeat(clock, SWEEP_INTERVAL_MS, sweep);
+  let nextFlush: Timer;
+  flushIn(FIRST_FLUSH_MS);
 
   function sweep(): void {
     const now = registryNow();
@@ -68,6 +69,13 @@ export function startExpiry(options: ExpiryOptions): Expiry {
     options.onHold(held);
   }
 
+  function flushIn(delayMs: number): void {
+    nextFlush = clock.setTimer(delayMs, () => {
+      startFlush();
+      flushIn(Math.min(2 * delayMs, MAX_FLUSH_INTERVAL_MS));
+    });
+  }
+
   function startFlush(): void {
     flushing = flushing.then(flush);
   }
@@ -82,11 +90,10 @@ export function startExpiry(options: ExpiryOptions): Expiry {
     }));
     try {
       await store.flush({ registryTimeMs: registryNow(), presences });
-      flushFailed = false;
     } catch (error) {
-      leases.unflushed(taken);
-      if (!flushFailed) log.warn({ err: error }, "expiry.flush_failed");
-      flushFailed = true;
+      leases.unflushed(taken); // the next flush takes them along
+      if (!(error instanceof StoreUnavailableError))
+        log.error({ err: error }, "expiry.flush_failed");
     }
   }
 
@@ -95,7 +102,8 @@ export function startExpiry(options: ExpiryOptions): Expiry {
       return isHeld;
     },
     async stop() {
-      for (const timer of timers) timer.cancel();
+      sweeps.cancel();
+      nextFlush.cancel();
       startFlush();
       await flushing;
     },

@@ -13,14 +13,14 @@ import type {
   RegisterResponseSchema,
   RegistryService,
 } from "../../gen/pulse/v1/registry_service_pb.js";
-import { type FieldViolation, invalid, invalidField, notFound } from "../core/errors.js";
+import { collect, type FieldViolation, invalid, invalidField, notFound } from "../core/errors.js";
 import { checkTtl, type LeasePolicy } from "../core/lease.js";
 import {
   type RegisterRequest as CheckedRegister,
   deregister,
   register,
 } from "../core/registration.js";
-import type { ServiceRecord } from "../core/service.js";
+import type { ServiceRecord, ServiceSpec } from "../core/service.js";
 import { checkServiceSpec } from "../core/service-spec.js";
 import { checkText, type TextRule } from "../core/text.js";
 import { callerOf } from "./authenticate.js";
@@ -102,8 +102,8 @@ async function handleRegister(
 
 function checkRegister(request: RegisterRequest, policy: LeasePolicy): CheckedRegister {
   const { service, instanceId, instanceSecret, serviceUsername, serviceApiKey } = request;
-  if (!service) throw invalidField("service", "is required");
   const violations: FieldViolation[] = [];
+  const spec = collect(violations, () => readService(service));
   checkText(violations, "instance_id", instanceId, INSTANCE_ID_RULE);
   if (instanceSecret !== "") {
     checkText(violations, "instance_secret", instanceSecret, INSTANCE_SECRET_RULE);
@@ -112,22 +112,37 @@ function checkRegister(request: RegisterRequest, policy: LeasePolicy): CheckedRe
   }
   checkText(violations, "service_username", serviceUsername ?? "", USERNAME_RULE);
   checkText(violations, "service_api_key", serviceApiKey ?? "", API_KEY_RULE);
+  const ttlMs = collect(violations, () =>
+    checkTtl(request.requestedTtl && readDuration(request.requestedTtl), policy),
+  );
+  const credentialState = collect(violations, () =>
+    readCredentialState(request.credentialState, "credential_state"),
+  );
+  const status = collect(violations, () => readFirstStatus(request.status));
   checkText(violations, "status_reason", request.statusReason, STATUS_REASON_RULE);
-  const status = readStatus(request.status, "status") ?? "online";
-  if (status === "offline")
-    violations.push({ field: "status", description: "cannot be OFFLINE in a Register" });
-  if (violations.length > 0) throw invalid(violations);
+  if (!spec || ttlMs === undefined || !status || violations.length > 0) throw invalid(violations);
   return {
-    spec: checkServiceSpec(readSpec(service)),
+    spec,
     instanceId,
     secretHash: instanceSecret === "" ? undefined : hashSecret(instanceSecret),
     username: serviceUsername,
     apiKey: serviceApiKey,
-    credentialState: readCredentialState(request.credentialState, "credential_state"),
-    status: status === "degraded" ? "degraded" : "online",
+    credentialState,
+    status,
     statusReason: request.statusReason,
-    ttlMs: checkTtl(request.requestedTtl && readDuration(request.requestedTtl), policy),
+    ttlMs,
   };
+}
+
+function readService(service: RegisterRequest["service"]): ServiceSpec {
+  if (!service) throw invalidField("service", "is required");
+  return checkServiceSpec(readSpec(service));
+}
+
+function readFirstStatus(value: RegisterRequest["status"]): "online" | "degraded" {
+  const status = readStatus(value, "status") ?? "online";
+  if (status === "offline") throw invalidField("status", "cannot be OFFLINE in a Register");
+  return status;
 }
 
 function handleHeartbeat(

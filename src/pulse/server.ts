@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { join } from "node:path";
+import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
@@ -24,6 +25,7 @@ import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
 import { drainingError } from "./status.js";
 import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
 import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
+import { watchStore } from "./watched-store.js";
 
 export interface PulseOptions {
   /** Port 0 takes a free one. */
@@ -70,6 +72,8 @@ const DRAIN_GRACE_MS = 5_000;
 const DEFAULT_MAX_SERVICES = 100_000;
 /** Name in grpc.health.v1: NOT_SERVING while expiry is held. */
 const EXPIRY_HEALTH = "pulse.expiry";
+/** Name in grpc.health.v1: NOT_SERVING while the database cannot be written. */
+const STORE_HEALTH = "pulse.store";
 
 /**
  * Starts Pulse on a store of its own.
@@ -88,14 +92,25 @@ export async function startPulse(options: PulseOptions): Promise<PulseServer> {
 }
 
 async function startOn(
-  store: Store,
+  opened: Store,
   options: PulseOptions,
   clock: Clock,
   random: Random,
 ): Promise<PulseServer> {
   const { listen, dataDirectory, log } = options;
   const policy = { ...DEFAULT_LEASE_POLICY, ...options.policy };
-  const stored = await store.load();
+  const stored = await opened.load();
+  const health = createHealth([
+    RegistryService.typeName,
+    DownloadClientService.typeName,
+    TokenService.typeName,
+    EXPIRY_HEALTH,
+    STORE_HEALTH,
+  ]);
+  const healthOf = (isWell: boolean) => (isWell ? "serving" : "not-serving");
+  const store = watchStore(opened, log, (isAvailable) =>
+    health.set(STORE_HEALTH, healthOf(isAvailable)),
+  );
   const registryTime = new RegistryTime(stored.registryTimeMs, () => clock.now(), MAX_STEP_MS);
   const registryNow = () => registryTime.now();
   const registry = createRegistry({ store, stored, clock, random, registryNow, log });
@@ -103,12 +118,6 @@ async function startOn(
   const leases = new Leases({ registry, policy, clock, registryNow, log });
   const streams = createHeartbeatStreams(leases);
 
-  const health = createHealth([
-    RegistryService.typeName,
-    DownloadClientService.typeName,
-    TokenService.typeName,
-    EXPIRY_HEALTH,
-  ]);
   const expiry = startExpiry({
     leases,
     store,
@@ -116,7 +125,7 @@ async function startOn(
     registryNow,
     windowMs: policy.defaultTtlMs,
     log,
-    onHold: (isHeld) => health.set(EXPIRY_HEALTH, isHeld ? "not-serving" : "serving"),
+    onHold: (isHeld) => health.set(EXPIRY_HEALTH, healthOf(!isHeld)),
   });
 
   let stopping: Promise<void> | undefined;
@@ -156,11 +165,18 @@ async function startOn(
         guard(TokenService, createTokenService(registry, random), TOKEN_SCOPES, guarding),
       ),
       health.mount,
-      ...createReflection([RegistryService, DownloadClientService, TokenService, health.service]),
+      ...createReflection(
+        [RegistryService, DownloadClientService, TokenService, health.service],
+        [file_google_rpc_error_details],
+      ),
     ],
     routes: (request, response) => {
       if (request.url !== "/healthz") return false;
-      const body = { status: stopping ? "draining" : "ok", expiry: expiry.isHeld ? "held" : "ok" };
+      const body = {
+        status: stopping ? "draining" : "ok",
+        store: store.isAvailable ? "ok" : "unavailable",
+        expiry: expiry.isHeld ? "held" : "ok",
+      };
       sendJson(response, stopping ? 503 : 200, body);
       return true;
     },

@@ -17,7 +17,7 @@ export function hashSecret(secret: string): string {
 }
 
 export function newToken(random: Random): { id: string; token: string; hash: string } {
-  const id = random.bytes(8).toString("hex");
+  const id = Buffer.from(random.bytes(8)).toString("hex");
   const token = `pulse_${id}_${randomSecret(random)}`;
   return { id, token, hash: hashSecret(token) };
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
-import type { Random } from "../lib/random.js";
+import { type Random, randomSecret } from "../lib/random.js";
 import { KEY_BYTES, parseKey, Secrets } from "./secrets.js";
 import { StoreOpenError } from "./store.js";
 
@@ -54,7 +54,7 @@ function fits(secrets: Secrets, check: string): boolean {
 
 async function readKeyFile(path: string, mayCreate: boolean, random: Random): Promise<string> {
   if (mayCreate) {
-    const create = () => `${random.bytes(KEY_BYTES).toString("base64url")}\n`;
+    const create = () => `${randomSecret(random, KEY_BYTES)}\n`;
     return (await readOrCreatePrivateFile(path, create)).text;
   }
   const text = await readIfPresent(path);

@@ -9,7 +9,7 @@ import {
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 
-/** The files behind some services, with all that they import, as reflection asks for them. */
+/** Some files, with all that they import, as reflection asks for them. */
 export interface DescriptorIndex {
   /** @param name with its ending, like `pulse/v1/service.proto` */
   file(name: string): DescFile | undefined;
@@ -19,8 +19,8 @@ export interface DescriptorIndex {
   extensionsOf(message: DescMessage): readonly DescExtension[];
 }
 
-export function createDescriptorIndex(services: readonly DescService[]): DescriptorIndex {
-  const files = withImports(services.map(({ file }) => file));
+export function createDescriptorIndex(roots: readonly DescFile[]): DescriptorIndex {
+  const files = withImports(roots);
   const byName = new Map(files.map((file) => [`${file.name}.proto`, file]));
   const bySymbol = new Map(
     files.flatMap((file) => symbolsIn(file).map((symbol) => [symbol, file] as const)),

@@ -21,10 +21,14 @@ type Request = RequestV1 | RequestV1Alpha;
 /**
  * grpc.reflection.v1 and v1alpha: with them, grpcurl and `buf curl` call the given
  * services without a proto file.
+ * @param details files of messages that only errors carry, so that they can be read too
  */
-export function createReflection(services: readonly DescService[]): Mount[] {
+export function createReflection(
+  services: readonly DescService[],
+  details: readonly DescFile[] = [],
+): Mount[] {
   const all = [...services, V1, V1Alpha];
-  const index = createDescriptorIndex(all);
+  const index = createDescriptorIndex([...all.map(({ file }) => file), ...details]);
   const names = all.map(({ typeName }) => ({ name: typeName }));
 
   async function* serverReflectionInfo<R extends Request>(requests: AsyncIterable<R>) {

@@ -63,6 +63,24 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     expect((await clients.registry.listServices({})).revision).toBe(revision);
   });
 
+  it("Register with many bad fields names all of them at once", async () => {
+    const request = {
+      ...spec({ name: "", type: "X" }),
+      instanceId: "a b",
+      serviceApiKey: "a\nb",
+      requestedTtl: { seconds: 1n, nanos: 0 },
+      status: 3,
+    };
+    expect((await failure(clients.registry.register(request))).fields).toEqual([
+      "service.name",
+      "service.type",
+      "instance_id",
+      "service_api_key",
+      "requested_ttl",
+      "status",
+    ]);
+  });
+
   it("an error never repeats a secret", async () => {
     const secret = "S3CRET-S3CRET-S3CRET\u0001";
     const requests = [

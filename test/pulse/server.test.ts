@@ -205,11 +205,14 @@ it("health says that expiry is held while too many lapse at once, and when that 
     Promise.all(instances.map((instanceId) => registry.register({ ...HAUL, instanceId }))),
   );
   const seen = async () => [await healthz(pulse), await health(pulse, "pulse.expiry")];
-  expect(await meanwhile(seen())).toEqual([{ status: "ok", expiry: "ok" }, "SERVING"]);
+  expect(await meanwhile(seen())).toEqual([{ status: "ok", store: "ok", expiry: "ok" }, "SERVING"]);
   await clock.advance(16_000);
-  expect(await meanwhile(seen())).toEqual([{ status: "ok", expiry: "held" }, "NOT_SERVING"]);
+  expect(await meanwhile(seen())).toEqual([
+    { status: "ok", store: "ok", expiry: "held" },
+    "NOT_SERVING",
+  ]);
   expect(await meanwhile(health(pulse, ""))).toBe("SERVING");
   await clock.advance(16_000);
-  expect(await meanwhile(seen())).toEqual([{ status: "ok", expiry: "ok" }, "SERVING"]);
+  expect(await meanwhile(seen())).toEqual([{ status: "ok", store: "ok", expiry: "ok" }, "SERVING"]);
   expect(pulse.log.lines.map(({ msg }) => msg)).toContain("expiry.held");
 });

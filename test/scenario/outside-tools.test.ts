@@ -84,6 +84,13 @@ it("buf curl lists services and methods by reflection", async () => {
   expect(stdout).toContain("grpc.health.v1.Health/Watch");
 });
 
+it("the details of errors can be read by reflection too", async () => {
+  const answer = await bufCurl("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", {
+    file_containing_symbol: "google.rpc.BadRequest",
+  });
+  expect(answer.fileDescriptorResponse.fileDescriptorProto).not.toHaveLength(0);
+});
+
 it("buf curl checks health without a token", async () => {
   const { stdout } = await run(BUF, [
     "curl",

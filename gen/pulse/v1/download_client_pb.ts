@@ -104,7 +104,8 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   password: string;
 
   /**
-   * How to use `username` and `password`. Follows from the kind.
+   * How to use `username` and `password`. Follows from the kind; NONE if both
+   * are empty.
    *
    * @generated from field: pulse.v1.AuthScheme auth_scheme = 11;
    */
