@@ -10,6 +10,7 @@ import {
   type LogLevel,
   logLevelOption,
   parseApiUrl,
+  parseName,
   pulseUrlOption,
   tokenFileOption,
 } from "./options.js";
@@ -50,6 +51,7 @@ export function runCommand(): Command {
     .addOption(
       new Option("--name <name>", "name for people; two Hauls on one host need two")
         .env("HAUL_NAME")
+        .argParser(parseName)
         .default("haul"),
     )
     .addOption(
@@ -125,10 +127,9 @@ export function probeCommand(): Command {
 function addClientOptions(command: Command): Command {
   return command
     .addOption(
-      new Option(
-        "--kind <kind>",
-        `what the download client is: ${FRONTABLE_KINDS.join(" or ")}`,
-      ).env("HAUL_KIND"),
+      new Option("--kind <kind>", "what the download client is")
+        .env("HAUL_KIND")
+        .choices(FRONTABLE_KINDS),
     )
     .addOption(
       new Option("--url <url>", "where it is, such as http://127.0.0.1:8080")

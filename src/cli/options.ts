@@ -48,7 +48,17 @@ export function parseApiUrl(text: string): string {
     throw new InvalidArgumentError(
       "Give the user name with --username and the password with --password-file.",
     );
+  if (/^(0\.0\.0\.0|\[::\])$/.test(url.hostname))
+    throw new InvalidArgumentError(
+      "Give the host's name or address: others cannot reach the unspecified one.",
+    );
   return text;
+}
+
+/** Reads a name for people. */
+export function parseName(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("Give a name that is not empty.");
+  return text.trim();
 }
 
 function hasUserInfo(url: URL): boolean {

@@ -24,7 +24,7 @@ export function createProgram(name: string, description: string): Command {
 export async function runProgram(program: Command): Promise<void> {
   inheritSettings(program);
   dropEmptyVariables();
-  process.stdout.on("error", endOnClosedPipe);
+  process.stdout.on("error", endOnBrokenOutput);
   try {
     await program.parseAsync();
   } catch (error) {
@@ -59,10 +59,11 @@ function dropEmptyVariables(): void {
     if (value === "" && /^(PULSE|HAUL)_/.test(name)) delete process.env[name];
 }
 
-/** `pulse clients list | head` ends quietly when head has seen enough. */
-function endOnClosedPipe(error: NodeJS.ErrnoException): void {
+/** `pulse clients list | head` ends quietly when head has seen enough; a full disk is said. */
+function endOnBrokenOutput(error: NodeJS.ErrnoException): void {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  process.stderr.write(`cannot write the output (${error.code})\n`);
+  process.exit(FAILED);
 }
 
 /** Commander's text in one line, without a secret that was typed where none belongs. */

@@ -5,7 +5,7 @@ import {
   ScopeSchema,
 } from "../../gen/pulse/v1/token_service_pb.js";
 import { tokensTable } from "./lists.js";
-import { enumNumber, enumOption, enumWord, jsonOption } from "./options.js";
+import { enumNumber, enumOption, enumWord, jsonOption, parseName } from "./options.js";
 import { cell, note, print, printJson } from "./output.js";
 import { commandGroup } from "./program.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
@@ -27,7 +27,7 @@ export function tokenCommand(): Command {
 function createCommand(): Command {
   return addCallOptions(new Command("create"))
     .description("make a token and print it, this once")
-    .requiredOption("--name <name>", "what it is for")
+    .requiredOption("--name <name>", "what it is for", parseName)
     .addOption(enumOption("scope", "what it may do", ScopeSchema).makeOptionMandatory())
     .addOption(jsonOption())
     .action(async (options: CreateOptions, command: Command) => {

@@ -43,6 +43,7 @@ export interface OwnAria2 {
  */
 export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 | undefined> {
   const { stateDirectory, downloadDirectory, log, clock, random } = options;
+  if (!(await isInstalled(options.environment))) return undefined;
   const stopping = new AbortController();
   const secret = await readOrCreateKey(stateDirectory, "aria2.secret", random);
   const sessionFile = join(stateDirectory, "aria2.session");
@@ -68,13 +69,7 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
     return child;
   }
 
-  let child: ChildProcess;
-  try {
-    child = await run();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall?.startsWith("spawn")) return undefined;
-    throw error;
-  }
+  let child = await run();
   const over = keepRunning().catch((error) => {
     if (!stopping.signal.aborted) throw error; // else the wait for a restart was cut short
   });
@@ -122,6 +117,15 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
       await end(); // of one that was being started meanwhile
     },
   };
+}
+
+/** Whether there is an aria2c that can be run. */
+async function isInstalled(env: OwnAria2Options["environment"]): Promise<boolean> {
+  const child = spawn("aria2c", ["--version"], { env, stdio: "ignore" });
+  return new Promise((resolve) => {
+    child.once("error", () => resolve(false));
+    child.once("exit", (code) => resolve(code === 0));
+  });
 }
 
 async function makeDownloadDirectory(path: string): Promise<void> {

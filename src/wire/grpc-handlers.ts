@@ -1,5 +1,5 @@
 import { create, type DescMessage, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
-import type { HandlerContext, MethodImplSpec } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext, type MethodImplSpec } from "@connectrpc/connect";
 import type {
   MethodDefinition,
   ServerDuplexStream,
@@ -14,7 +14,7 @@ import { isEndOfCall, statusOfFailure } from "./grpc-status.js";
 import { GrpcHandlerContext, type ServerCall } from "./handler-context.js";
 import { toMetadata } from "./metadata.js";
 import { pathOf } from "./mount.js";
-import { RequestStream } from "./request-stream.js";
+import { checkDecoded, RequestStream } from "./request-stream.js";
 import { ResponseStream } from "./response-stream.js";
 
 export interface HandlerTools {
@@ -37,7 +37,7 @@ export function methodDefinition(
     requestStream: methodKind === "client_streaming" || methodKind === "bidi_streaming",
     responseStream: methodKind === "server_streaming" || methodKind === "bidi_streaming",
     requestSerialize: (message) => encode(input, message),
-    requestDeserialize: (bytes) => fromBinary(input, bytes),
+    requestDeserialize: (bytes) => decodeRequest(input, bytes),
     responseSerialize: (message) => encodeResponse(output, message, tools),
     responseDeserialize: (bytes) => fromBinary(output, bytes),
   };
@@ -54,7 +54,13 @@ export function grpcHandler(spec: MethodImplSpec, tools: HandlerTools): UntypedH
     case "unary": {
       const handler = spec.impl as SingleReply;
       return (call: ServerUnaryCall<unknown, unknown>, respond: sendUnaryData<unknown>) =>
-        answerOnce(handler, call.request, contextOf(call), respond, onInternalError);
+        answerOnce(
+          (request, context) => handler(checkDecoded(request), context),
+          call.request,
+          contextOf(call),
+          respond,
+          onInternalError,
+        );
     }
     case "client_streaming": {
       const handler = spec.impl as SingleReply;
@@ -70,7 +76,7 @@ export function grpcHandler(spec: MethodImplSpec, tools: HandlerTools): UntypedH
       return (call: ServerWritableStream<unknown, unknown>) => {
         const context = contextOf(call);
         const streaming = { responder: call, context, requests: undefined, clock, onInternalError };
-        void new ResponseStream(streaming).send(() => handler(call.request, context));
+        void new ResponseStream(streaming).send(() => handler(checkDecoded(call.request), context));
       };
     }
     case "bidi_streaming": {
@@ -111,6 +117,16 @@ function answerOnce(
     else succeed(reply);
   } catch (error) {
     fail(error);
+  }
+}
+
+/** Bytes that are no message stay an error until a handler would see them: grpc-js would answer INTERNAL. */
+function decodeRequest(schema: DescMessage, bytes: Buffer): unknown {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : "unreadable";
+    return new ConnectError(`the request is no ${schema.typeName}: ${why}`, Code.InvalidArgument);
   }
 }
 

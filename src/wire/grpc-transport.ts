@@ -223,11 +223,17 @@ function deserializerOf<Desc extends DescMessage>(schema: Desc) {
   return (bytes: Buffer): MessageShape<Desc> => fromBinary(schema, bytes);
 }
 
+/** grpc-js wraps why it cannot connect into words for its own developers. */
+function withoutDebris(details: string): string {
+  const match = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(details);
+  return match?.[1] ? `no connection: ${match[1]}` : details;
+}
+
 /** The error of a call, with its details; one that was aborted has the reason of that. */
 function toError(status: Partial<StatusObject>, signal: AbortSignal): ConnectError {
   if (signal.aborted) return ConnectError.from(signal.reason, Code.Canceled);
   const code = status.code ?? Code.Unknown;
-  const details = status.details ?? "";
+  const details = withoutDebris(status.details ?? "");
   const trailer = status.metadata ? toHeaders(status.metadata) : new Headers();
   trailer.set("grpc-status", String(code));
   trailer.set("grpc-message", encodeURIComponent(details));

@@ -1,9 +1,19 @@
 import type { Readable } from "node:stream";
+import { ConnectError } from "@connectrpc/connect";
 
 /** Messages that wait for the handler. Past them the peer's flow control window fills. */
 const MAX_WAITING = 16;
 /** When so few wait, more are read. */
 const RESUME_AT = 4;
+
+/**
+ * A request, or the error that came in its place because its bytes are no message.
+ * @throws that error
+ */
+export function checkDecoded(request: unknown): unknown {
+  if (request instanceof ConnectError) throw request;
+  return request;
+}
 
 interface Reader {
   readonly resolve: (result: IteratorResult<unknown, undefined>) => void;
@@ -54,6 +64,13 @@ export class RequestStream implements AsyncIterableIterator<unknown, undefined, 
     return Promise.resolve({ done: true, value: undefined });
   }
 
+  /** What the peer sends is no message: the handler gets those before it, and then this. */
+  #break(reason: ConnectError): void {
+    this.#state = { name: "broken", reason };
+    this.#call.pause();
+    for (const reader of this.#readers.splice(0)) reader.reject(reason);
+  }
+
   /** The call is over: a handler that has not read all gets `reason`, never a part as if it were all. */
   fail(reason: unknown): void {
     if (this.#state.name === "ended" && this.#waiting.length === 0) return;
@@ -72,6 +89,10 @@ export class RequestStream implements AsyncIterableIterator<unknown, undefined, 
 
   #receive(message: unknown): void {
     if (this.#state.name !== "open") return;
+    if (message instanceof ConnectError) {
+      this.#break(message);
+      return;
+    }
     const reader = this.#readers.shift();
     if (reader) reader.resolve({ done: false, value: message });
     else if (this.#waiting.push(message) >= MAX_WAITING) this.#call.pause();

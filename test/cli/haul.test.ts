@@ -37,6 +37,8 @@ describe("usage", () => {
     { args: ["run", "--username", "me"], says: "needs --kind and --url" },
     { args: ["run", "--url", "127.0.0.1:6800"], says: "Give an http or https URL" },
     { args: ["run", "--listen", "9797"], says: "Give HOST:PORT" },
+    { args: ["run", "--name", " "], says: "not empty" },
+    { args: ["run", "--kind", "aria2", "--url", "http://0.0.0.0:1"], says: "others cannot reach" },
     { args: ["probe"], says: "--kind" },
   ])("$args is wrong usage: 2, and says what to do", async ({ args, says }) => {
     const { code, stdout, stderr } = await group.run("haul", args);
@@ -196,11 +198,11 @@ describe("probe", () => {
     expect(text.stdout + json.stdout).not.toContain("plain-secret");
   });
 
-  test("of a kind that Haul does not know: names those it does, and 1", async () => {
+  test("of a kind that Haul does not know: names those it does, and 2", async () => {
     const args = ["probe", "--kind", "gopher", "--url", "http://127.0.0.1:1"];
     const { code, stderr } = await group.run("haul", args);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^haul: [^\n]*aria2 and qbittorrent\n$/);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^haul: [^\n]*Allowed choices are aria2, qbittorrent[^\n]*\n$/);
   });
 
   test("of a download client that does not answer: says so and ends with 1", async () => {

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -64,6 +65,7 @@ describe("usage", () => {
       args: ["token", "create", "--name", "n", "--scope", "all"],
       says: /Allowed choices are register/,
     },
+    { args: ["token", "create", "--name", "", "--scope", "observe"], says: /not empty/ },
     { args: ["token", "revoke"], says: /missing required argument 'id'/ },
   ])("$args is wrong usage: 2, and says why", async ({ args, says }) => {
     const { code, stdout, stderr } = await group.run("pulse", args);
@@ -379,6 +381,13 @@ describe("client commands", () => {
     expect(code).toBe(1);
     expectOneSentence(stderr);
     expect(stderr).toContain("does not allow this");
+  });
+
+  test("an output that cannot be written is one sentence and 1", async () => {
+    const script = `exec ${process.execPath} --import tsx src/cli/pulse.ts --help > /dev/full`;
+    const { status, stderr } = spawnSync("sh", ["-c", script], { encoding: "utf8" });
+    expect(stderr).toBe("cannot write the output (ENOSPC)\n");
+    expect(status).toBe(1);
   });
 
   test("Pulse not running is one sentence and 1, at once", async () => {

@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import { Client, credentials, Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Availability } from "../../gen/pulse/v1/download_client_pb.js";
 import { type Clients, HAUL, PROTOCOLS, Scope, TestPulse } from "../support/pulse.js";
@@ -134,6 +135,50 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     const huge = { ...HAUL, serviceApiKey: "x".repeat(5 * 1_024 * 1_024) };
     expect((await failure(clients.registry.register(huge))).code).toBe("ResourceExhausted");
     await clients.registry.listServices({});
+  });
+});
+
+describe("bytes that are no message, over gRPC", () => {
+  const bytes = Buffer.from([0xff, 0xff, 0xff, 0xff]);
+  const channel = () =>
+    new Client(pulse.server.url.slice("http://".length), credentials.createInsecure());
+  const metadata = async () => {
+    const made = new Metadata();
+    made.set("authorization", `Bearer ${await pulse.fileToken("service")}`);
+    return made;
+  };
+  const asIs = (message: Buffer) => message;
+
+  it("are INVALID_ARGUMENT in a unary call", async () => {
+    const client = channel();
+    const sent = await metadata();
+    const error = await new Promise<ServiceError | null>((resolve) =>
+      client.makeUnaryRequest(
+        "/pulse.v1.RegistryService/Register",
+        asIs,
+        asIs,
+        bytes,
+        sent,
+        resolve,
+      ),
+    );
+    client.close();
+    expect(error).toMatchObject({ code: 3, details: expect.stringContaining("RegisterRequest") });
+  });
+
+  it("are INVALID_ARGUMENT on a stream, and end it", async () => {
+    const client = channel();
+    const path = "/pulse.v1.RegistryService/Heartbeat";
+    const call = client.makeBidiStreamRequest(path, asIs, asIs, await metadata());
+    call.on("error", () => {});
+    call.on("data", () => {});
+    const status = new Promise<StatusObject>((resolve) => call.on("status", resolve));
+    call.write(bytes);
+    expect(await status).toMatchObject({
+      code: 3,
+      details: expect.stringContaining("HeartbeatRequest"),
+    });
+    client.close();
   });
 });
 

@@ -20,6 +20,12 @@ afterEach(async () => {
   await pulse.stop();
 });
 
+/** What `/healthz` says of the database. */
+async function storeHealth(): Promise<string> {
+  const response = await fetch(`${pulse.server.url}/healthz`);
+  return ((await response.json()) as { store: string }).store;
+}
+
 it("refuses writes as UNAVAILABLE, renews leases and lists all the same, and recovers by itself", async () => {
   const { registry, downloadClients } = clients;
   const { lease, revision } = await registry.register(HAUL);
@@ -31,12 +37,16 @@ it("refuses writes as UNAVAILABLE, renews leases and lists all the same, and rec
     reason: "STORE_UNAVAILABLE",
     retryAfterMs: 2_000,
   });
+  expect(await storeHealth()).toBe("unavailable");
   expect(await stream.beat({ leaseId: lease?.id ?? "", sequence: 1n })).toMatchObject({
     case: "renewed",
   });
   expect((await downloadClients.listDownloadClients({})).revision).toBe(revision);
   other.exec("rollback");
   expect((await registry.register(request)).revision).toBe(revision + 1n);
+  expect(await storeHealth()).toBe("ok");
+  const said = pulse.log.lines.map(({ msg }) => msg).filter((msg) => msg.startsWith("store."));
+  expect(said).toEqual(["store.unavailable", "store.available"]);
   await stream.end();
 });
 

@@ -189,7 +189,7 @@ describe("what cannot be opened says what to do", () => {
     const file = join(await temporaryDirectory(), "file");
     await writeFile(file, "");
     expect(await refusal(openStore(join(file, "data")))).toMatch(/ENOTDIR.*--data/);
-    expect(await refusal(openStore(file))).toMatch(/EEXIST.*--data/);
+    expect(await refusal(openStore(file))).toMatch(/ENOTDIR.*--data/);
   });
 
   it("a directory in the place of the database", async () => {

@@ -120,6 +120,7 @@ describe("a unary call", () => {
     server.stop();
     const error = await errorOf(clientOf(server.address).getService({ id: "x" }));
     expect(error.code).toBe(Code.Unavailable);
+    expect(error.rawMessage).toMatch(/^no connection: connect ECONNREFUSED 127\.0\.0\.1:\d+$/);
   });
 
   it("to a server that accepts and stays silent ends at its timeout", async () => {
