@@ -33,7 +33,10 @@ export function parseEndpoint(
   if (!url) return fail("must be a URL such as http://192.168.1.10:8080");
   const defaultPort = DEFAULT_PORTS[url.protocol];
   if (defaultPort === undefined) return fail("must begin with http:// or https://");
-  if (url.username !== "" || url.password !== "")
+  // What WHATWG forgives (`http:host`, backslashes), other programs would read otherwise.
+  if (!/^https?:\/\/[^/]/i.test(text) || text.includes("\\"))
+    return fail("must be written as http://host or https://host, with / and not \\");
+  if (/^[^/]+\/\/[^/?#]*@/.test(text))
     return fail("must not contain user-info; send service_username and service_api_key instead");
   if (url.hash !== "" || text.includes("#")) return fail("must not contain a fragment (#)");
   if (!options.allowQuery && (url.search !== "" || text.includes("?")))

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { chmod } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createBackoff } from "../lib/backoff.js";
@@ -54,6 +55,7 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
     port = await freePort(port);
     await makeDownloadDirectory(downloadDirectory);
     await readOrCreatePrivateFile(sessionFile, () => "");
+    await chmod(sessionFile, 0o600); // aria2 writes it anew with a mode of its own
     const settings = { port, secret, downloadDirectory, sessionFile, parentPid: process.pid };
     await writePrivateFile(configFile, aria2Config(settings));
     const child = spawn("aria2c", [`--conf-path=${configFile}`], {
@@ -103,6 +105,7 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
     const insist = clock.setTimer(STOP_TIMEOUT_MS, () => child.kill("SIGKILL"));
     await endOf(child);
     insist.cancel();
+    await chmod(sessionFile, 0o600).catch(() => {}); // it may be gone
   }
 
   log.info({ pid: child.pid, port, downloadDirectory }, "haul.aria2-started");

@@ -21,6 +21,7 @@ describe("an api_url", () => {
     ["HTTP://NAS:80/qbt/", { host: "nas", port: 80, useSsl: false, urlBase: "/qbt" }],
     ["https://nas:80/a/b", { host: "nas", port: 80, useSsl: true, urlBase: "/a/b" }],
     ["http://[fd00::1]:9091/x", { host: "fd00::1", port: 9091, useSsl: false, urlBase: "/x" }],
+    ["http://nas/a@b", { host: "nas", port: 80, useSsl: false, urlBase: "/a@b" }],
     ["http://192.168.1.10:6800", { host: "192.168.1.10", port: 6800, useSsl: false, urlBase: "" }],
   ])("%s is taken apart", (url, endpoint) => expect(parsed(url)).toEqual(endpoint));
 
@@ -33,6 +34,12 @@ describe("an api_url", () => {
     ["http://[::ffff:0.0.0.0]", /other machines can reach/],
     ["http://user:pass@nas", /user-info/],
     ["http://user@nas", /user-info/],
+    ["http://@nas", /user-info/],
+    ["http://:@nas:80", /user-info/],
+    ["http:nas", /written as http:\/\/host/],
+    ["http:///nas", /written as http:\/\/host/],
+    ["http:\\\\nas\\x", /written as http:\/\/host/],
+    ["http://nas\\@evil", /written as http:\/\/host/],
     ["ftp://nas", /http:\/\/ or https:\/\//],
     ["nas:8080", /http:\/\/ or https:\/\//],
     ["//nas", /must be a URL/],
