@@ -5,5 +5,3 @@ export interface Log {
   warn(fields: object, msg: string): void;
   error(fields: object, msg: string): void;
 }
-
-export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };

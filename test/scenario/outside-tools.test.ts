@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isMissing } from "../support/missing.js";
 import { HAUL, TestPulse } from "../support/pulse.js";
 
@@ -104,39 +104,27 @@ it("buf curl checks health without a token", async () => {
   expect(JSON.parse(stdout)).toEqual({ status: "SERVING" });
 });
 
-it.skipIf(isMissing("curl"))("curl lists over Connect JSON", async () => {
-  const { stdout } = await run("curl", [
-    "-s",
-    "-H",
-    `authorization: Bearer ${token}`,
-    "-H",
-    "content-type: application/json",
-    "-d",
-    "{}",
-    `${pulse.server.url}/pulse.v1.DownloadClientService/ListDownloadClients`,
-  ]);
-  expect(JSON.parse(stdout)).toMatchObject({ revision: expect.any(String) });
-});
+describe.skipIf(isMissing("curl"))("curl over Connect JSON", () => {
+  async function curl(method: string, body: string) {
+    const headers = [`authorization: Bearer ${token}`, "content-type: application/json"];
+    const flags = headers.flatMap((header) => ["-H", header]);
+    const url = `${pulse.server.url}/${method}`;
+    const { stdout } = await run("curl", ["-s", ...flags, "-d", body, url]);
+    return JSON.parse(stdout);
+  }
 
-it.skipIf(isMissing("curl"))(
-  "curl sees an error with its reason and field over Connect JSON",
-  async () => {
-    const { stdout } = await run("curl", [
-      "-s",
-      "-H",
-      `authorization: Bearer ${token}`,
-      "-H",
-      "content-type: application/json",
-      "-d",
-      '{"pageSize": 5000}',
-      `${pulse.server.url}/pulse.v1.RegistryService/ListServices`,
-    ]);
-    const error = JSON.parse(stdout);
+  it("lists", async () => {
+    const list = await curl("pulse.v1.DownloadClientService/ListDownloadClients", "{}");
+    expect(list).toMatchObject({ revision: expect.any(String) });
+  });
+
+  it("sees an error with its reason and field", async () => {
+    const error = await curl("pulse.v1.RegistryService/ListServices", '{"pageSize": 5000}');
     expect(error).toMatchObject({ code: "invalid_argument" });
     expect(error.message).toContain("page_size");
     expect(error.details.map(({ type }: { type: string }) => type)).toEqual([
       "google.rpc.ErrorInfo",
       "google.rpc.BadRequest",
     ]);
-  },
-);
+  });
+});
