@@ -1,6 +1,5 @@
+import { ClosedLoop } from "./closed-loop.js";
 import { Connection, type Target } from "./connection.js";
-import { Counter } from "./counter.js";
-import type { Counters, Load } from "./load.js";
 
 export interface UnaryCalls {
   readonly path: string;
@@ -18,12 +17,8 @@ export interface Shape {
 const CHECK_EVERY = 64;
 
 /** Unary calls over and over, `connections` × `streamsPerConnection` of them in flight. */
-export class UnaryLoad implements Load {
+export class UnaryLoad extends ClosedLoop<Connection> {
   readonly ready: Promise<void>;
-  readonly #counter = new Counter();
-  readonly #connections: Connection[] = [];
-  readonly #idle: Connection[] = [];
-  #isRunning = false;
   #calls = 0;
 
   constructor(
@@ -31,6 +26,7 @@ export class UnaryLoad implements Load {
     readonly unary: UnaryCalls,
     shape: Shape,
   ) {
+    super();
     const connected: Promise<void>[] = [];
     for (let i = 0; i < shape.connections; i++)
       connected.push(
@@ -39,31 +35,14 @@ export class UnaryLoad implements Load {
             onConnect: resolve,
             onBreak: (problem) => reject(new Error(problem)), // in vain once it was connected
           });
-          this.#connections.push(connection);
-          for (let j = 0; j < shape.streamsPerConnection; j++) this.#idle.push(connection);
+          this.connections.push(connection);
+          for (let j = 0; j < shape.streamsPerConnection; j++) this.idle.push(connection);
         }),
       );
     this.ready = Promise.all(connected).then(() => {});
   }
 
-  start(): void {
-    this.#isRunning = true;
-    for (const connection of this.#idle.splice(0)) this.#call(connection);
-  }
-
-  stop(): void {
-    this.#isRunning = false;
-  }
-
-  counters(): Counters {
-    return this.#counter.counters();
-  }
-
-  close(): void {
-    for (const connection of this.#connections) connection.close();
-  }
-
-  #call(connection: Connection): void {
+  protected send(connection: Connection): void {
     const requestIndex = this.#calls % this.unary.requests.length;
     const isChecked = this.#calls++ % CHECK_EVERY === 0;
     const request = this.unary.requests[requestIndex] ?? new Uint8Array();
@@ -72,17 +51,17 @@ export class UnaryLoad implements Load {
     connection.callOnce(this.unary.path, request, {
       onMessage: (answer) => {
         messages++;
-        this.#counter.answerBytes += answer.length;
+        this.counter.answerBytes += answer.length;
         if (this.target.isEcho) wrong = answer.equals(request) ? undefined : "a changed echo";
         else if (isChecked) wrong = this.unary.problemOf(answer, requestIndex);
       },
       onEnd: (problem) => {
         const failure = problem ?? wrong ?? (messages === 1 ? undefined : `${messages} answers`);
-        if (failure === undefined) this.#counter.done++;
-        else this.#counter.fail(failure);
+        if (failure === undefined) this.counter.done++;
+        else this.counter.fail(failure);
         // A call that failed is not followed by another: a dead server would be asked for ever.
-        if (this.#isRunning && failure === undefined) this.#call(connection);
-        else this.#idle.push(connection);
+        if (this.isRunning && failure === undefined) this.send(connection);
+        else this.idle.push(connection);
       },
     });
   }

@@ -1,5 +1,7 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { InvalidArgumentError, Option } from "commander";
+import { parsePulseAddress } from "../client/index.js";
+import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import { UsageError } from "./failure.js";
 
 export const DEFAULT_PULSE_URL = "http://127.0.0.1:9696";
@@ -28,15 +30,13 @@ export function parseHostPort(text: string): HostPort {
 
 /** Reads Pulse's address, a URL or `host:port` or `host`, and returns it as a URL without a path. */
 export function parsePulseUrl(text: string): string {
-  const isUrl = text.includes("://");
-  const full = isUrl ? text : `http://${text}${/:\d+$/.test(text) ? "" : ":9696"}`;
-  const url = URL.canParse(full) ? new URL(full) : undefined;
-  const isBare = url?.pathname === "/" && url.search === "" && url.hash === "";
-  if (!url || !isBare || !/^https?:$/.test(url.protocol) || hasUserInfo(url))
+  try {
+    return new URL(parsePulseAddress(text)).origin;
+  } catch {
     throw new InvalidArgumentError(
       `Give Pulse's address without a path or user name, such as ${DEFAULT_PULSE_URL}.`,
     );
-  return url.origin;
+  }
 }
 
 /** Reads the URL of a download client. */
@@ -44,11 +44,11 @@ export function parseApiUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol))
     throw new InvalidArgumentError("Give an http or https URL, such as http://127.0.0.1:8080.");
-  if (hasUserInfo(url))
+  if (url.username !== "" || url.password !== "")
     throw new InvalidArgumentError(
       "Give the user name with --username and the password with --password-file.",
     );
-  if (/^(0\.0\.0\.0|\[::\])$/.test(url.hostname))
+  if (isUnspecifiedHost(hostOf(url)))
     throw new InvalidArgumentError(
       "Give the host's name or address: others cannot reach the unspecified one.",
     );
@@ -59,10 +59,6 @@ export function parseApiUrl(text: string): string {
 export function parseName(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("Give a name that is not empty.");
   return text.trim();
-}
-
-function hasUserInfo(url: URL): boolean {
-  return url.username !== "" || url.password !== "";
 }
 
 /** Whether a variable such as PULSE_INSECURE says yes. Commander would take `false` for a yes. */

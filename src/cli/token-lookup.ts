@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { isIPv4 } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { isLoopbackHost } from "../lib/host.js";
 import { readIfPresent } from "../lib/private-file.js";
 import { CommandError } from "./failure.js";
 
@@ -82,8 +82,7 @@ async function readReadable(path: string): Promise<string | undefined> {
 
 function isThisHost(host: string): boolean {
   const name = host.replace(/^\[|\]$/g, "").toLowerCase();
-  if (name === "localhost" || name === hostname().toLowerCase()) return true;
-  if (isIPv4(name) && name.startsWith("127.")) return true;
+  if (isLoopbackHost(name) || name === hostname().toLowerCase()) return true;
   return Object.values(networkInterfaces())
     .flat()
     .some((address) => address?.address === name);

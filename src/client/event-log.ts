@@ -1,4 +1,5 @@
 import type { Log } from "../lib/log.js";
+import { inSeconds } from "../lib/seconds.js";
 import { failureOf } from "./failure.js";
 import type { RegistrationEvent } from "./registration.js";
 
@@ -19,7 +20,7 @@ export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) =
         const what = refused ? "refused this service" : "was not reachable";
         return log.info(
           { ...base, error: event.error.message },
-          `Pulse at ${pulse} ${what} for ${seconds(event.afterMs)}: ` +
+          `Pulse at ${pulse} ${what} for ${inSeconds(event.afterMs)}: ` +
             "this program goes on alone, and keeps trying to register in the background",
         );
       }
@@ -28,17 +29,17 @@ export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) =
       case "disconnected":
         return log.warn(
           { ...base, error: event.error.message },
-          `lost the connection to Pulse; next attempt in ${seconds(event.retryInMs)}`,
+          `lost the connection to Pulse; next attempt in ${inSeconds(event.retryInMs)}`,
         );
       case "attempt-failed":
         return log.warn(
           { ...base, attempt: event.attempt, error: event.error.message },
-          `attempt ${event.attempt} to reach Pulse failed; next attempt in ${seconds(event.retryInMs)}`,
+          `attempt ${event.attempt} to reach Pulse failed; next attempt in ${inSeconds(event.retryInMs)}`,
         );
       case "rejected":
         return log.warn(
           { ...base, error: event.error.message },
-          `Pulse refuses this service; check its token and identity. Next attempt in ${seconds(event.retryInMs)}`,
+          `Pulse refuses this service; check its token and identity. Next attempt in ${inSeconds(event.retryInMs)}`,
         );
       case "superseded":
         return log.warn(
@@ -55,8 +56,4 @@ export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) =
 function about(grant: { serviceId: string; instanceId: string; entryName: string | undefined }) {
   const { serviceId, instanceId, entryName } = grant;
   return { serviceId, instanceId, ...(entryName !== undefined && { entryName }) };
-}
-
-function seconds(ms: number): string {
-  return `${ms < 10_000 ? (ms / 1_000).toFixed(1) : Math.round(ms / 1_000)} s`;
 }

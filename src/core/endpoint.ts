@@ -1,3 +1,5 @@
+import { hostOf, isUnspecifiedHost } from "../lib/host.js";
+
 /** Where an API is, taken from its URL. */
 export interface Endpoint {
   /** Host name or IP address, an IPv6 address without brackets. */
@@ -41,8 +43,8 @@ export function parseEndpoint(
   if (url.hash !== "" || text.includes("#")) return fail("must not contain a fragment (#)");
   if (!options.allowQuery && (url.search !== "" || text.includes("?")))
     return fail("must not contain a query (?)");
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  if (isUnspecified(host))
+  const host = hostOf(url);
+  if (isUnspecifiedHost(host))
     return fail(`must name an address that other machines can reach, not ${host}`);
   const port = url.port === "" ? defaultPort : Number(url.port);
   if (port === 0) return fail("must have a port from 1 to 65535");
@@ -55,9 +57,4 @@ export function parseEndpoint(
       urlBase: url.pathname.replace(/\/+$/, ""),
     },
   };
-}
-
-/** 0.0.0.0 and :: in any spelling, the mapped ::ffff:0.0.0.0 too: URL has normalised them. */
-function isUnspecified(host: string): boolean {
-  return host === "0.0.0.0" || host === "::" || host === "::ffff:0:0";
 }

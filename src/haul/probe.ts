@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "../lib/clock.js";
+import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import {
   type Adapter,
   type AdapterFactory,
@@ -64,7 +65,7 @@ export function checkClientUrl(url: string, what: string): void {
       ? "holds a user name or password: give these by themselves"
       : parsed?.search || parsed?.hash
         ? "has a query or fragment: leave it out"
-        : /^(0\.0\.0\.0|\[::\]|\[::ffff:0:0\])$/.test(parsed?.hostname ?? "")
+        : parsed && isUnspecifiedHost(hostOf(parsed))
           ? "must name an address that others can reach, not the unspecified one: give the host's name or address"
           : undefined;
   if (problem) throw new StartError(`${what} ${problem}`);

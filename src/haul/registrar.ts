@@ -5,6 +5,7 @@ import {
   startRegistration,
 } from "../client/index.js";
 import type { Clock } from "../lib/clock.js";
+import { hostOf, isLoopbackHost } from "../lib/host.js";
 import type { Random } from "../lib/random.js";
 import type { HaulOptions } from "./options.js";
 import { logRegistration } from "./registration-log.js";
@@ -45,6 +46,5 @@ const ONLY_HERE =
 
 function isLoopback(address: string): boolean {
   const full = address.includes("://") ? address : `http://${address}`;
-  const host = URL.canParse(full) ? new URL(full).hostname : "";
-  return host === "localhost" || host === "[::1]" || /^127\./.test(host);
+  return URL.canParse(full) && isLoopbackHost(hostOf(new URL(full)));
 }

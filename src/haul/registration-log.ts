@@ -1,5 +1,6 @@
 import type { Grant, Registration, RegistrationEvent } from "../client/index.js";
 import type { Log } from "../lib/log.js";
+import { inSeconds } from "../lib/seconds.js";
 
 /** Writes what happens to a registration as lines `haul.<event>`; no field holds a secret. */
 export function logRegistration(registration: Registration, pulse: string, log: Log): void {
@@ -10,7 +11,7 @@ export function logRegistration(registration: Registration, pulse: string, log: 
     const { attempt, error, retryInMs } = event;
     const level = error.message === lastProblem ? "debug" : "warn";
     lastProblem = error.message;
-    const detail = `not registered yet; trying again in ${seconds(retryInMs)}`;
+    const detail = `not registered yet; trying again in ${inSeconds(retryInMs)}`;
     log[level]({ pulse, attempt, error: error.message, detail }, "haul.attempt-failed");
   }
 
@@ -28,15 +29,15 @@ export function logRegistration(registration: Registration, pulse: string, log: 
         return log.info({ pulse, ...about(grant), registeredAnew }, "haul.reconnected");
       }
       case "disconnected": {
-        const detail = `lost Pulse; trying again in ${seconds(event.retryInMs)}`;
+        const detail = `lost Pulse; trying again in ${inSeconds(event.retryInMs)}`;
         return log.warn({ pulse, error: event.error.message, detail }, "haul.disconnected");
       }
       case "standalone": {
-        const detail = `not registered within ${seconds(event.afterMs)}: Haul goes on alone and keeps trying to register`;
+        const detail = `not registered within ${inSeconds(event.afterMs)}: Haul goes on alone and keeps trying to register`;
         return log.warn({ pulse, error: event.error.message, detail }, "haul.standalone");
       }
       case "rejected": {
-        const detail = `Pulse refuses this Haul: check its token and its state directory; trying again in ${seconds(event.retryInMs)}`;
+        const detail = `Pulse refuses this Haul: check its token and its state directory; trying again in ${inSeconds(event.retryInMs)}`;
         return log.error({ pulse, error: event.error.message, detail }, "haul.rejected");
       }
       case "superseded":
@@ -56,8 +57,4 @@ const FAILED =
 
 function about({ serviceId, instanceId, entryName }: Grant) {
   return { serviceId, instanceId, ...(entryName !== undefined && { entryName }) };
-}
-
-function seconds(ms: number): string {
-  return `${ms < 10_000 ? (ms / 1_000).toFixed(1) : Math.round(ms / 1_000)} s`;
 }

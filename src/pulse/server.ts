@@ -1,5 +1,4 @@
 import type { ServerResponse } from "node:http";
-import { isIP } from "node:net";
 import { join } from "node:path";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
@@ -8,6 +7,7 @@ import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
 import { RegistryTime } from "../core/registry-time.js";
 import { type Clock, systemClock } from "../lib/clock.js";
+import { isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { openSqliteStore } from "../store/sqlite.js";
@@ -219,15 +219,11 @@ async function startOn(
 }
 
 function refuseExposure(host: string, insecure: boolean, log: Log): void {
-  if (isLoopback(host)) return;
+  if (isLoopbackHost(host)) return;
   const exposed = `without TLS everyone on the network of ${host} can read the tokens and the passwords of all download clients`;
   if (!insecure)
     throw new StartError(`${exposed}: listen on 127.0.0.1, or accept that with --insecure`);
   log.warn({ host }, `pulse.insecure: ${exposed}`);
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 async function openStore(options: PulseOptions, random: Random): Promise<Store> {

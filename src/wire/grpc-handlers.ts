@@ -1,4 +1,4 @@
-import { create, type DescMessage, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, isMessage } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type MethodImplSpec } from "@connectrpc/connect";
 import type {
   MethodDefinition,
@@ -12,6 +12,7 @@ import type {
 import type { Clock } from "../lib/clock.js";
 import { isEndOfCall, statusOfFailure } from "./grpc-status.js";
 import { GrpcHandlerContext, type ServerCall } from "./handler-context.js";
+import { toBuffer } from "./message-bytes.js";
 import { toMetadata } from "./metadata.js";
 import { pathOf } from "./mount.js";
 import { checkDecoded, RequestStream } from "./request-stream.js";
@@ -147,7 +148,5 @@ function encodeResponse(schema: DescMessage, message: unknown, tools: HandlerToo
 
 /** The bytes of a message, or of the plain object for one that a handler may return. */
 function encode(schema: DescMessage, message: unknown): Buffer {
-  const whole = isMessage(message, schema) ? message : create(schema, message as never);
-  const bytes = toBinary(schema, whole);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength); // grpc-js calls its copy()
+  return toBuffer(schema, isMessage(message, schema) ? message : create(schema, message as never));
 }

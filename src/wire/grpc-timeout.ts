@@ -18,3 +18,8 @@ export function parseTimeout(text: string | null): number | undefined {
   const unitMs = UNIT_MS[match?.[2] ?? ""];
   return match && unitMs !== undefined ? Number(match[1]) * unitMs : undefined;
 }
+
+/** The header, or one of `maxMs` (in whole seconds, since 8 digits of ms are 28 h) if it says more. */
+export function capTimeout(text: string, maxMs: number): string {
+  return Number(parseTimeout(text)) > maxMs ? `${Math.floor(maxMs / 1_000)}S` : text;
+}

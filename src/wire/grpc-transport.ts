@@ -5,7 +5,6 @@ import {
   fromBinary,
   type MessageInitShape,
   type MessageShape,
-  toBinary,
 } from "@bufbuild/protobuf";
 import {
   Code,
@@ -25,7 +24,9 @@ import { systemClock } from "../lib/clock.js";
 import { type ChannelUse, openChannel, watchChannel } from "./grpc-channel.js";
 import { openClientStream } from "./grpc-client-stream.js";
 import { formatTimeout, parseTimeout } from "./grpc-timeout.js";
+import { toBuffer } from "./message-bytes.js";
 import { toHeaders, toMetadata } from "./metadata.js";
+import { pathOf } from "./mount.js";
 import { withoutHoldingProcess } from "./unheld-sockets.js";
 
 /** What makes a Headers; the name HeadersInit is known only where there is a DOM. */
@@ -197,10 +198,6 @@ function requestOf(
   };
 }
 
-function pathOf(method: DescMethodUnary | DescMethodStreaming): string {
-  return `/${method.parent.typeName}/${method.name}`;
-}
-
 function startOf(header: Headers): { metadata: Metadata; callOptions: CallOptions } {
   const timeoutMs = parseTimeout(header.get("grpc-timeout"));
   const callOptions = timeoutMs === undefined ? {} : { deadline: new Date(deadlineOf(timeoutMs)) };
@@ -213,10 +210,7 @@ function deadlineOf(timeoutMs: number): number {
 }
 
 function serializerOf(schema: DescMessage) {
-  return (message: MessageShape<DescMessage>): Buffer => {
-    const bytes = toBinary(schema, message);
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  };
+  return (message: MessageShape<DescMessage>): Buffer => toBuffer(schema, message);
 }
 
 function deserializerOf<Desc extends DescMessage>(schema: Desc) {

@@ -7,7 +7,7 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import { parseTimeout } from "./grpc-timeout.js";
+import { capTimeout } from "./grpc-timeout.js";
 import { httpImplementation } from "./http-handlers.js";
 import type { WireLimits } from "./limits.js";
 import type { Mount, OnInternalError } from "./mount.js";
@@ -115,7 +115,7 @@ function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Ro
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
     if (!handler) return false;
-    capTimeout(request, limits.maxTimeoutMs);
+    capTimeouts(request, limits.maxTimeoutMs);
     let call: Parameters<typeof handler>[0];
     try {
       call = universalRequestFromNodeRequest(request, response, undefined, undefined);
@@ -135,11 +135,10 @@ function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Ro
 }
 
 /** Shortens the timeout of a call: Connect's header has it in ms, gRPC-Web's is gRPC's. */
-function capTimeout({ headers }: IncomingMessage, maxMs: number): void {
+function capTimeouts({ headers }: IncomingMessage, maxMs: number): void {
   if (Number(headers["connect-timeout-ms"]) > maxMs) headers["connect-timeout-ms"] = String(maxMs);
   const timeout = headers["grpc-timeout"];
-  if (typeof timeout === "string" && Number(parseTimeout(timeout)) > maxMs)
-    headers["grpc-timeout"] = `${Math.floor(maxMs / 1_000)}S`;
+  if (typeof timeout === "string") headers["grpc-timeout"] = capTimeout(timeout, maxMs);
 }
 
 /**

@@ -6,7 +6,7 @@ import {
 } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import type { Clock } from "../lib/clock.js";
-import { parseTimeout } from "./grpc-timeout.js";
+import { capTimeout, parseTimeout } from "./grpc-timeout.js";
 import type { WireLimits } from "./limits.js";
 
 const PING_WINDOW_MS = 10_000;
@@ -30,7 +30,12 @@ export function guardHttp2(
     // handler does not read, its call would live on: a peer could pile up any number.
     stream.once("aborted", () => stream.destroy());
     const timeout = headers["grpc-timeout"];
-    if (timeout !== undefined) headers["grpc-timeout"] = capTimeout(timeout, limits.maxTimeoutMs);
+    if (timeout === undefined) return;
+    // What we cannot read must not be read by a pattern of grpc-js that takes more.
+    const isReadable = parseTimeout(String(timeout)) !== undefined;
+    headers["grpc-timeout"] = isReadable
+      ? capTimeout(String(timeout), limits.maxTimeoutMs)
+      : "malformed";
   });
 }
 
@@ -41,13 +46,6 @@ function http2ServerOf(server: Server): Http2Server {
   if (!http2)
     throw new Error("this version of grpc-js hides its HTTP/2 server: see http2-guard.ts");
   return http2;
-}
-
-/** The header `grpc-timeout`, at most `maxMs`. What is malformed matches no pattern of grpc-js. */
-function capTimeout(header: string | string[], maxMs: number): string {
-  const timeout = parseTimeout(String(header));
-  if (timeout === undefined) return "malformed";
-  return timeout <= maxMs ? String(header) : `${Math.floor(maxMs / 1_000)}S`;
 }
 
 /** Node answers every PING, however many: a peer could keep us busy without a single call. */

@@ -1,0 +1,33 @@
+import { expect, it } from "vitest";
+import { hostOf, isLoopbackHost, isUnspecifiedHost } from "../../src/lib/host.js";
+
+it.each(["localhost", "::1", "127.0.0.1", "127.255.255.255"])("%s is loopback", (host) => {
+  expect(isLoopbackHost(host)).toBe(true);
+});
+
+it.each([
+  "",
+  "nas",
+  "127.example.com",
+  "127.0.0.1.example.com",
+  "127.0.0.256",
+  "127.0.0",
+  "128.0.0.1",
+  "[::1]",
+])("%j is not surely loopback", (host) => {
+  expect(isLoopbackHost(host)).toBe(false);
+});
+
+it.each([
+  "http://0.0.0.0",
+  "http://0:80",
+  "http://[::]",
+  "http://[0::0]",
+  "http://[::ffff:0.0.0.0]",
+])("%s names no address to connect to", (url) => {
+  expect(isUnspecifiedHost(hostOf(new URL(url)))).toBe(true);
+});
+
+it("an IPv6 address loses its brackets", () => {
+  expect(hostOf(new URL("http://[fd00::1]:80/x"))).toBe("fd00::1");
+});
