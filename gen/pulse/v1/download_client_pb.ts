@@ -18,11 +18,12 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file pulse/v1/download_client.proto.
  */
 export const file_pulse_v1_download_client: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wdWxzZS92MS9kb3dubG9hZF9jbGllbnQucHJvdG8SCHB1bHNlLnYxIsIFCg5Eb3dubG9hZENsaWVudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGtpbmQYAyABKAkSJAoIcHJvdG9jb2wYBCABKA4yEi5wdWxzZS52MS5Qcm90b2NvbBIMCgRob3N0GAUgASgJEgwKBHBvcnQYBiABKA0SDwoHdXNlX3NzbBgHIAEoCBIQCgh1cmxfYmFzZRgIIAEoCRIQCgh1c2VybmFtZRgJIAEoCRIQCghwYXNzd29yZBgKIAEoCRIpCgthdXRoX3NjaGVtZRgLIAEoDjIULnB1bHNlLnYxLkF1dGhTY2hlbWUSDwoHZW5hYmxlZBgMIAEoCBIQCghwcmlvcml0eRgNIAEoDRIQCghjYXRlZ29yeRgOIAEoCRIRCglkaXJlY3RvcnkYDyABKAkSDAoEdGFncxgQIAMoCRIpCghzZXR0aW5ncxgRIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIAoGc291cmNlGBIgASgOMhAucHVsc2UudjEuU291cmNlEiwKDGF2YWlsYWJpbGl0eRgTIAEoDjIWLnB1bHNlLnYxLkF2YWlsYWJpbGl0eRIbChNhdmFpbGFiaWxpdHlfcmVhc29uGBQgASgJEjMKEGNyZWRlbnRpYWxfc3RhdGUYFSABKA4yGS5wdWxzZS52MS5DcmVkZW50aWFsU3RhdGUSEgoKc2VydmljZV9pZBgWIAEoCRIcCgRsb2FkGBcgASgLMg4ucHVsc2UudjEuTG9hZBIPCgd2ZXJzaW9uGBggASgJEi8KC2NyZWF0ZV90aW1lGBkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgbIAEoCSrDAQoKQXV0aFNjaGVtZRIbChdBVVRIX1NDSEVNRV9VTlNQRUNJRklFRBAAEhQKEEFVVEhfU0NIRU1FX05PTkUQARIXChNBVVRIX1NDSEVNRV9TRVNTSU9OEAISFQoRQVVUSF9TQ0hFTUVfQkFTSUMQAxIXChNBVVRIX1NDSEVNRV9BUElfS0VZEAQSGgoWQVVUSF9TQ0hFTUVfUlBDX1NFQ1JFVBAFEh0KGUFVVEhfU0NIRU1FX1BBU1NXT1JEX09OTFkQBipECgZTb3VyY2USFgoSU09VUkNFX1VOU1BFQ0lGSUVEEAASDwoLU09VUkNFX0FVVE8QARIRCg1TT1VSQ0VfTUFOVUFMEAIqegoMQXZhaWxhYmlsaXR5EhwKGEFWQUlMQUJJTElUWV9VTlNQRUNJRklFRBAAEhcKE0FWQUlMQUJJTElUWV9PTkxJTkUQARIZChVBVkFJTEFCSUxJVFlfREVHUkFERUQQAhIYChRBVkFJTEFCSUxJVFlfT0ZGTElORRADKpIBCg9DcmVkZW50aWFsU3RhdGUSIAocQ1JFREVOVElBTF9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0NSRURFTlRJQUxfU1RBVEVfVU5WRVJJRklFRBABEh0KGUNSRURFTlRJQUxfU1RBVEVfVkVSSUZJRUQQAhIdChlDUkVERU5USUFMX1NUQVRFX1JFSkVDVEVEEANiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_pulse_v1_load, file_pulse_v1_protocol]);
+  fileDesc("Ch5wdWxzZS92MS9kb3dubG9hZF9jbGllbnQucHJvdG8SCHB1bHNlLnYxIqkGCg5Eb3dubG9hZENsaWVudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGtpbmQYAyABKAkSJAoIcHJvdG9jb2wYBCABKA4yEi5wdWxzZS52MS5Qcm90b2NvbBIMCgRob3N0GAUgASgJEgwKBHBvcnQYBiABKA0SDwoHdXNlX3NzbBgHIAEoCBIQCgh1cmxfYmFzZRgIIAEoCRIQCgh1c2VybmFtZRgJIAEoCRIQCghwYXNzd29yZBgKIAEoCRIpCgthdXRoX3NjaGVtZRgLIAEoDjIULnB1bHNlLnYxLkF1dGhTY2hlbWUSDwoHZW5hYmxlZBgMIAEoCBIQCghwcmlvcml0eRgNIAEoDRIQCghjYXRlZ29yeRgOIAEoCRIRCglkaXJlY3RvcnkYDyABKAkSDAoEdGFncxgQIAMoCRIpCghzZXR0aW5ncxgRIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIAoGc291cmNlGBIgASgOMhAucHVsc2UudjEuU291cmNlEiwKDGF2YWlsYWJpbGl0eRgTIAEoDjIWLnB1bHNlLnYxLkF2YWlsYWJpbGl0eRIbChNhdmFpbGFiaWxpdHlfcmVhc29uGBQgASgJEjMKEGNyZWRlbnRpYWxfc3RhdGUYFSABKA4yGS5wdWxzZS52MS5DcmVkZW50aWFsU3RhdGUSEgoKc2VydmljZV9pZBgWIAEoCRIcCgRsb2FkGBcgASgLMg4ucHVsc2UudjEuTG9hZBIPCgd2ZXJzaW9uGBggASgJEi8KC2NyZWF0ZV90aW1lGBkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgbIAEoCRI0CglvdmVycmlkZXMYHCABKAsyIS5wdWxzZS52MS5Eb3dubG9hZENsaWVudE92ZXJyaWRlcxIvCgtkZWxldGVfdGltZRgdIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi3wEKF0Rvd25sb2FkQ2xpZW50T3ZlcnJpZGVzEhEKBGhvc3QYASABKAlIAIgBARIRCgRwb3J0GAIgASgNSAGIAQESFAoHdXNlX3NzbBgDIAEoCEgCiAEBEhUKCHVybF9iYXNlGAQgASgJSAOIAQESFQoIdXNlcm5hbWUYBSABKAlIBIgBARIVCghwYXNzd29yZBgGIAEoCUgFiAEBQgcKBV9ob3N0QgcKBV9wb3J0QgoKCF91c2Vfc3NsQgsKCV91cmxfYmFzZUILCglfdXNlcm5hbWVCCwoJX3Bhc3N3b3JkKsMBCgpBdXRoU2NoZW1lEhsKF0FVVEhfU0NIRU1FX1VOU1BFQ0lGSUVEEAASFAoQQVVUSF9TQ0hFTUVfTk9ORRABEhcKE0FVVEhfU0NIRU1FX1NFU1NJT04QAhIVChFBVVRIX1NDSEVNRV9CQVNJQxADEhcKE0FVVEhfU0NIRU1FX0FQSV9LRVkQBBIaChZBVVRIX1NDSEVNRV9SUENfU0VDUkVUEAUSHQoZQVVUSF9TQ0hFTUVfUEFTU1dPUkRfT05MWRAGKkQKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABIPCgtTT1VSQ0VfQVVUTxABEhEKDVNPVVJDRV9NQU5VQUwQAip6CgxBdmFpbGFiaWxpdHkSHAoYQVZBSUxBQklMSVRZX1VOU1BFQ0lGSUVEEAASFwoTQVZBSUxBQklMSVRZX09OTElORRABEhkKFUFWQUlMQUJJTElUWV9ERUdSQURFRBACEhgKFEFWQUlMQUJJTElUWV9PRkZMSU5FEAMqkgEKD0NyZWRlbnRpYWxTdGF0ZRIgChxDUkVERU5USUFMX1NUQVRFX1VOU1BFQ0lGSUVEEAASHwobQ1JFREVOVElBTF9TVEFURV9VTlZFUklGSUVEEAESHQoZQ1JFREVOVElBTF9TVEFURV9WRVJJRklFRBACEh0KGUNSRURFTlRJQUxfU1RBVEVfUkVKRUNURUQQA2IGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_pulse_v1_load, file_pulse_v1_protocol]);
 
 /**
- * DownloadClient is one entry. Each field is service-owned (every Register may
- * change it) or operator-owned (no Register ever does).
+ * DownloadClient is one entry. In an AUTO entry each field is service-owned
+ * (every Register may change it) or operator-owned (no Register ever does); what
+ * is service-owned there, the operator sets himself in a MANUAL one.
  *
  * @generated from message pulse.v1.DownloadClient
  */
@@ -35,9 +36,10 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   id: string;
 
   /**
-   * Unique name for people. First made from the service's name (`haul`, then
-   * `haul-2` for the next instance of that name) and kept for ever.
-   * Operator-owned.
+   * Unique name for people, 1 to 128 characters, no control characters, no
+   * space at either end. First made from the service's name (`haul`, then
+   * `haul-2` for the next instance of that name) and kept until an operator
+   * changes it. Operator-owned.
    *
    * @generated from field: string name = 2;
    */
@@ -59,21 +61,23 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
 
   /**
    * Host name or IP address from `api_url`; an IPv6 address has no brackets.
-   * Service-owned.
+   * Service-owned, unless overridden.
    *
    * @generated from field: string host = 5;
    */
   host: string;
 
   /**
-   * TCP port from `api_url`, or the scheme's own, 1 to 65535. Service-owned.
+   * TCP port from `api_url`, or the scheme's own, 1 to 65535.
+   * Service-owned, unless overridden.
    *
    * @generated from field: uint32 port = 6;
    */
   port: number;
 
   /**
-   * Whether to speak TLS: the scheme was https. Service-owned.
+   * Whether to speak TLS: the scheme was https. Service-owned, unless
+   * overridden.
    *
    * @generated from field: bool use_ssl = 7;
    */
@@ -81,23 +85,24 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
 
   /**
    * Path below which the API lives, from `api_url`: empty, or `/` and a path
-   * with no slash at its end. Service-owned.
+   * with no slash at its end. Service-owned, unless overridden.
    *
    * @generated from field: string url_base = 8;
    */
   urlBase: string;
 
   /**
-   * User to log in as; empty if the client has none. Only with scope
-   * `discover`. Service-owned.
+   * User to log in as, at most 256 characters; empty if the client has none.
+   * Only with scope `discover`. Service-owned, unless overridden.
    *
    * @generated from field: string username = 9;
    */
   username: string;
 
   /**
-   * The password, API key or RPC secret to log in with; empty if there is
-   * none. Only with scope `discover`: others see it empty. Service-owned.
+   * The password, API key or RPC secret to log in with, at most 4,096
+   * characters; empty if there is none. Only with scope `discover`: others see
+   * it empty. Encrypted at rest. Service-owned, unless overridden.
    *
    * @generated from field: string password = 10;
    */
@@ -126,22 +131,24 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   priority: number;
 
   /**
-   * Category or label managers should give their downloads. Operator-owned.
+   * Category or label managers should give their downloads, at most 128
+   * characters. Operator-owned.
    *
    * @generated from field: string category = 14;
    */
   category: string;
 
   /**
-   * Directory managers should download to, as the client sees it.
-   * Operator-owned.
+   * Directory managers should download to, as the client sees it, at most
+   * 1,024 characters. Operator-owned.
    *
    * @generated from field: string directory = 15;
    */
   directory: string;
 
   /**
-   * Words to choose by. Operator-owned.
+   * Words to choose by: at most 64, each 1 to 64 characters, none twice.
+   * Operator-owned.
    *
    * @generated from field: repeated string tags = 16;
    */
@@ -164,6 +171,7 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
 
   /**
    * Whether the client can be used now. An OFFLINE entry is listed, as OFFLINE.
+   * Nobody watches over a MANUAL one: it is ONLINE, and the reason says so.
    *
    * @generated from field: pulse.v1.Availability availability = 19;
    */
@@ -177,7 +185,9 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   availabilityReason: string;
 
   /**
-   * What is known of `username` and `password`.
+   * What is known of `username` and `password`. Those of an operator (of a
+   * MANUAL entry, or overrides) are UNVERIFIED until TestDownloadClient tries
+   * them.
    *
    * @generated from field: pulse.v1.CredentialState credential_state = 21;
    */
@@ -219,11 +229,29 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * Opaque; differs whenever a field other than `load` does.
+   * Opaque; differs whenever a field other than `load` does. Sent back in an
+   * Update or Delete, it makes sure that nobody else changed the entry since.
    *
    * @generated from field: string etag = 27;
    */
   etag: string;
+
+  /**
+   * What an operator has put in the place of service-owned fields of an AUTO
+   * entry. The fields above show the result; a Register changes what is below
+   * an override without touching it. Operator-owned.
+   *
+   * @generated from field: pulse.v1.DownloadClientOverrides overrides = 28;
+   */
+  overrides?: DownloadClientOverrides | undefined;
+
+  /**
+   * When an operator deleted an AUTO entry, which is then hidden until it is
+   * restored; set only in lists that ask for deleted ones.
+   *
+   * @generated from field: google.protobuf.Timestamp delete_time = 29;
+   */
+  deleteTime?: Timestamp | undefined;
 };
 
 /**
@@ -232,6 +260,63 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
  */
 export const DownloadClientSchema: GenMessage<DownloadClient> = /*@__PURE__*/
   messageDesc(file_pulse_v1_download_client, 0);
+
+/**
+ * DownloadClientOverrides take the place of service-owned fields. A field that
+ * is absent overrides nothing. Bounds are those of the field of the same name.
+ *
+ * @generated from message pulse.v1.DownloadClientOverrides
+ */
+export type DownloadClientOverrides = Message<"pulse.v1.DownloadClientOverrides"> & {
+  /**
+   * In place of `host`; not empty.
+   *
+   * @generated from field: optional string host = 1;
+   */
+  host?: string | undefined;
+
+  /**
+   * In place of `port`.
+   *
+   * @generated from field: optional uint32 port = 2;
+   */
+  port?: number | undefined;
+
+  /**
+   * In place of `use_ssl`.
+   *
+   * @generated from field: optional bool use_ssl = 3;
+   */
+  useSsl?: boolean | undefined;
+
+  /**
+   * In place of `url_base`.
+   *
+   * @generated from field: optional string url_base = 4;
+   */
+  urlBase?: string | undefined;
+
+  /**
+   * In place of `username`. Only with scope `discover`.
+   *
+   * @generated from field: optional string username = 5;
+   */
+  username?: string | undefined;
+
+  /**
+   * In place of `password`. Only with scope `discover`.
+   *
+   * @generated from field: optional string password = 6;
+   */
+  password?: string | undefined;
+};
+
+/**
+ * Describes the message pulse.v1.DownloadClientOverrides.
+ * Use `create(DownloadClientOverridesSchema)` to create a new message.
+ */
+export const DownloadClientOverridesSchema: GenMessage<DownloadClientOverrides> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_download_client, 1);
 
 /**
  * AuthScheme says how a manager logs in.

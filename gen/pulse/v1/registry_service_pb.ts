@@ -6,21 +6,23 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { CredentialState, DownloadClient } from "./download_client_pb.js";
 import { file_pulse_v1_download_client } from "./download_client_pb.js";
 import type { Load } from "./load_pb.js";
 import { file_pulse_v1_load } from "./load_pb.js";
 import type { Lease, Service, ServiceSpec, ServiceStatus } from "./service_pb.js";
 import { file_pulse_v1_service } from "./service_pb.js";
+import type { Bookmark, ChangeType, SnapshotReason } from "./watch_pb.js";
+import { file_pulse_v1_watch } from "./watch_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file pulse/v1/registry_service.proto.
  */
 export const file_pulse_v1_registry_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wdWxzZS92MS9yZWdpc3RyeV9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSL0AgoPUmVnaXN0ZXJSZXF1ZXN0EiYKB3NlcnZpY2UYASABKAsyFS5wdWxzZS52MS5TZXJ2aWNlU3BlYxITCgtpbnN0YW5jZV9pZBgCIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAyABKAkSHQoQc2VydmljZV91c2VybmFtZRgEIAEoCUgAiAEBEhwKD3NlcnZpY2VfYXBpX2tleRgFIAEoCUgBiAEBEjAKDXJlcXVlc3RlZF90dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQY3JlZGVudGlhbF9zdGF0ZRgHIAEoDjIZLnB1bHNlLnYxLkNyZWRlbnRpYWxTdGF0ZRInCgZzdGF0dXMYCCABKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhUKDXN0YXR1c19yZWFzb24YCSABKAlCEwoRX3NlcnZpY2VfdXNlcm5hbWVCEgoQX3NlcnZpY2VfYXBpX2tleSLXAQoQUmVnaXN0ZXJSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZRIeCgVsZWFzZRgCIAEoCzIPLnB1bHNlLnYxLkxlYXNlEhIKCmdlbmVyYXRpb24YAyABKAQSDQoFZXBvY2gYBCABKAkSEAoIcmV2aXNpb24YBSABKAQSFwoPaW5zdGFuY2Vfc2VjcmV0GAYgASgJEjEKD2Rvd25sb2FkX2NsaWVudBgHIAEoCzIYLnB1bHNlLnYxLkRvd25sb2FkQ2xpZW50IqUBChBIZWFydGJlYXRSZXF1ZXN0EhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEicKBnN0YXR1cxgDIAEoDjIXLnB1bHNlLnYxLlNlcnZpY2VTdGF0dXMSHAoEbG9hZBgEIAEoCzIOLnB1bHNlLnYxLkxvYWQSDwoHZ29vZGJ5ZRgFIAEoCBIVCg1zdGF0dXNfcmVhc29uGAYgASgJIpoBChFIZWFydGJlYXRSZXNwb25zZRIpCgdyZW5ld2VkGAEgASgLMhYucHVsc2UudjEuTGVhc2VSZW5ld2VkSAASKQoKbGVhc2VfbG9zdBgCIAEoCzITLnB1bHNlLnYxLkxlYXNlTG9zdEgAEiYKCGRyYWluaW5nGAMgASgLMhIucHVsc2UudjEuRHJhaW5pbmdIAEIHCgVldmVudCKRAQoMTGVhc2VSZW5ld2VkEhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSAoJTGVhc2VMb3N0EhAKCGxlYXNlX2lkGAEgASgJEikKBnJlYXNvbhgCIAEoDjIZLnB1bHNlLnYxLkxlYXNlTG9zdFJlYXNvbiI6CghEcmFpbmluZxIuCgtyZXRyeV9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJBChFEZXJlZ2lzdGVyUmVxdWVzdBITCgtpbnN0YW5jZV9pZBgBIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAiABKAkiNwoSRGVyZWdpc3RlclJlc3BvbnNlEg8KB3JlbW92ZWQYASABKAgSEAoIcmV2aXNpb24YAiABKAQiiwEKE0xpc3RTZXJ2aWNlc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRIUCgxjYXBhYmlsaXRpZXMYAiADKAkSKQoIc3RhdHVzZXMYAyADKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImYKFExpc3RTZXJ2aWNlc1Jlc3BvbnNlEiMKCHNlcnZpY2VzGAEgAygLMhEucHVsc2UudjEuU2VydmljZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAQiHwoRR2V0U2VydmljZVJlcXVlc3QSCgoCaWQYASABKAkiOAoSR2V0U2VydmljZVJlc3BvbnNlEiIKB3NlcnZpY2UYASABKAsyES5wdWxzZS52MS5TZXJ2aWNlKrgBCg9MZWFzZUxvc3RSZWFzb24SIQodTEVBU0VfTE9TVF9SRUFTT05fVU5TUEVDSUZJRUQQABIdChlMRUFTRV9MT1NUX1JFQVNPTl9VTktOT1dOEAESHQoZTEVBU0VfTE9TVF9SRUFTT05fRVhQSVJFRBACEiAKHExFQVNFX0xPU1RfUkVBU09OX1NVUEVSU0VERUQQAxIiCh5MRUFTRV9MT1NUX1JFQVNPTl9ERVJFR0lTVEVSRUQQBDKTAwoPUmVnaXN0cnlTZXJ2aWNlEkYKCFJlZ2lzdGVyEhkucHVsc2UudjEuUmVnaXN0ZXJSZXF1ZXN0GhoucHVsc2UudjEuUmVnaXN0ZXJSZXNwb25zZSIDkAICEkgKCUhlYXJ0YmVhdBIaLnB1bHNlLnYxLkhlYXJ0YmVhdFJlcXVlc3QaGy5wdWxzZS52MS5IZWFydGJlYXRSZXNwb25zZSgBMAESTAoKRGVyZWdpc3RlchIbLnB1bHNlLnYxLkRlcmVnaXN0ZXJSZXF1ZXN0GhwucHVsc2UudjEuRGVyZWdpc3RlclJlc3BvbnNlIgOQAgISUgoMTGlzdFNlcnZpY2VzEh0ucHVsc2UudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBoeLnB1bHNlLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlIgOQAgESTAoKR2V0U2VydmljZRIbLnB1bHNlLnYxLkdldFNlcnZpY2VSZXF1ZXN0GhwucHVsc2UudjEuR2V0U2VydmljZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_pulse_v1_download_client, file_pulse_v1_load, file_pulse_v1_service]);
+  fileDesc("Ch9wdWxzZS92MS9yZWdpc3RyeV9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSKGAwoPUmVnaXN0ZXJSZXF1ZXN0EiYKB3NlcnZpY2UYASABKAsyFS5wdWxzZS52MS5TZXJ2aWNlU3BlYxITCgtpbnN0YW5jZV9pZBgCIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAyABKAkSHQoQc2VydmljZV91c2VybmFtZRgEIAEoCUgAiAEBEhwKD3NlcnZpY2VfYXBpX2tleRgFIAEoCUgBiAEBEjAKDXJlcXVlc3RlZF90dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQY3JlZGVudGlhbF9zdGF0ZRgHIAEoDjIZLnB1bHNlLnYxLkNyZWRlbnRpYWxTdGF0ZRInCgZzdGF0dXMYCCABKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhUKDXN0YXR1c19yZWFzb24YCSABKAkSEAoIbGVhc2VfaWQYCiABKAlCEwoRX3NlcnZpY2VfdXNlcm5hbWVCEgoQX3NlcnZpY2VfYXBpX2tleSLXAQoQUmVnaXN0ZXJSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZRIeCgVsZWFzZRgCIAEoCzIPLnB1bHNlLnYxLkxlYXNlEhIKCmdlbmVyYXRpb24YAyABKAQSDQoFZXBvY2gYBCABKAkSEAoIcmV2aXNpb24YBSABKAQSFwoPaW5zdGFuY2Vfc2VjcmV0GAYgASgJEjEKD2Rvd25sb2FkX2NsaWVudBgHIAEoCzIYLnB1bHNlLnYxLkRvd25sb2FkQ2xpZW50IqUBChBIZWFydGJlYXRSZXF1ZXN0EhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEicKBnN0YXR1cxgDIAEoDjIXLnB1bHNlLnYxLlNlcnZpY2VTdGF0dXMSHAoEbG9hZBgEIAEoCzIOLnB1bHNlLnYxLkxvYWQSDwoHZ29vZGJ5ZRgFIAEoCBIVCg1zdGF0dXNfcmVhc29uGAYgASgJIpoBChFIZWFydGJlYXRSZXNwb25zZRIpCgdyZW5ld2VkGAEgASgLMhYucHVsc2UudjEuTGVhc2VSZW5ld2VkSAASKQoKbGVhc2VfbG9zdBgCIAEoCzITLnB1bHNlLnYxLkxlYXNlTG9zdEgAEiYKCGRyYWluaW5nGAMgASgLMhIucHVsc2UudjEuRHJhaW5pbmdIAEIHCgVldmVudCKRAQoMTGVhc2VSZW5ld2VkEhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSAoJTGVhc2VMb3N0EhAKCGxlYXNlX2lkGAEgASgJEikKBnJlYXNvbhgCIAEoDjIZLnB1bHNlLnYxLkxlYXNlTG9zdFJlYXNvbiI6CghEcmFpbmluZxIuCgtyZXRyeV9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJBChFEZXJlZ2lzdGVyUmVxdWVzdBITCgtpbnN0YW5jZV9pZBgBIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAiABKAkiNwoSRGVyZWdpc3RlclJlc3BvbnNlEg8KB3JlbW92ZWQYASABKAgSEAoIcmV2aXNpb24YAiABKAQiiwEKE0xpc3RTZXJ2aWNlc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRIUCgxjYXBhYmlsaXRpZXMYAiADKAkSKQoIc3RhdHVzZXMYAyADKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJInwKFExpc3RTZXJ2aWNlc1Jlc3BvbnNlEiMKCHNlcnZpY2VzGAEgAygLMhEucHVsc2UudjEuU2VydmljZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAQSFAoMcmVzdW1lX3Rva2VuGAQgASgJIh8KEUdldFNlcnZpY2VSZXF1ZXN0EgoKAmlkGAEgASgJIjgKEkdldFNlcnZpY2VSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZSJ7ChRXYXRjaFNlcnZpY2VzUmVxdWVzdBIMCgR0eXBlGAEgASgJEhQKDGNhcGFiaWxpdGllcxgCIAMoCRIpCghzdGF0dXNlcxgDIAMoDjIXLnB1bHNlLnYxLlNlcnZpY2VTdGF0dXMSFAoMcmVzdW1lX3Rva2VuGAQgASgJIoACChVXYXRjaFNlcnZpY2VzUmVzcG9uc2USLQoIc25hcHNob3QYASABKAsyGS5wdWxzZS52MS5TZXJ2aWNlU25hcHNob3RIABIpCgZjaGFuZ2UYAiABKAsyFy5wdWxzZS52MS5TZXJ2aWNlQ2hhbmdlSAASJgoIYm9va21hcmsYAyABKAsyEi5wdWxzZS52MS5Cb29rbWFya0gAEhAKCHJldmlzaW9uGAQgASgEEhQKDHJlc3VtZV90b2tlbhgFIAEoCRI0ChFib29rbWFya19pbnRlcnZhbBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIHCgVldmVudCJuCg9TZXJ2aWNlU25hcHNob3QSIwoIc2VydmljZXMYASADKAsyES5wdWxzZS52MS5TZXJ2aWNlEgwKBG1vcmUYAiABKAgSKAoGcmVhc29uGAMgASgOMhgucHVsc2UudjEuU25hcHNob3RSZWFzb24iZwoNU2VydmljZUNoYW5nZRIiCgR0eXBlGAEgASgOMhQucHVsc2UudjEuQ2hhbmdlVHlwZRIOCgZyZWFzb24YAiABKAkSIgoHc2VydmljZRgDIAEoCzIRLnB1bHNlLnYxLlNlcnZpY2UiIwoVRXhwbGFpblNlcnZpY2VSZXF1ZXN0EgoKAmlkGAEgASgJInoKFkV4cGxhaW5TZXJ2aWNlUmVzcG9uc2USIgoHc2VydmljZRgBIAEoCzIRLnB1bHNlLnYxLlNlcnZpY2USKQoIdGltZWxpbmUYAiADKAsyFy5wdWxzZS52MS5UaW1lbGluZUVudHJ5EhEKCXRydW5jYXRlZBgDIAEoCCK7AQoNVGltZWxpbmVFbnRyeRIQCghyZXZpc2lvbhgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YAyABKAkSDgoGZGV0YWlsGAQgASgJEioKB3N1YmplY3QYBSABKA4yGS5wdWxzZS52MS5UaW1lbGluZVN1YmplY3QSIgoEdHlwZRgGIAEoDjIULnB1bHNlLnYxLkNoYW5nZVR5cGUquAEKD0xlYXNlTG9zdFJlYXNvbhIhCh1MRUFTRV9MT1NUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh0KGUxFQVNFX0xPU1RfUkVBU09OX1VOS05PV04QARIdChlMRUFTRV9MT1NUX1JFQVNPTl9FWFBJUkVEEAISIAocTEVBU0VfTE9TVF9SRUFTT05fU1VQRVJTRURFRBADEiIKHkxFQVNFX0xPU1RfUkVBU09OX0RFUkVHSVNURVJFRBAEKncKD1RpbWVsaW5lU3ViamVjdBIgChxUSU1FTElORV9TVUJKRUNUX1VOU1BFQ0lGSUVEEAASHAoYVElNRUxJTkVfU1VCSkVDVF9TRVJWSUNFEAESJAogVElNRUxJTkVfU1VCSkVDVF9ET1dOTE9BRF9DTElFTlQQAjLBBAoPUmVnaXN0cnlTZXJ2aWNlEkYKCFJlZ2lzdGVyEhkucHVsc2UudjEuUmVnaXN0ZXJSZXF1ZXN0GhoucHVsc2UudjEuUmVnaXN0ZXJSZXNwb25zZSIDkAICEkgKCUhlYXJ0YmVhdBIaLnB1bHNlLnYxLkhlYXJ0YmVhdFJlcXVlc3QaGy5wdWxzZS52MS5IZWFydGJlYXRSZXNwb25zZSgBMAESTAoKRGVyZWdpc3RlchIbLnB1bHNlLnYxLkRlcmVnaXN0ZXJSZXF1ZXN0GhwucHVsc2UudjEuRGVyZWdpc3RlclJlc3BvbnNlIgOQAgISUgoMTGlzdFNlcnZpY2VzEh0ucHVsc2UudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBoeLnB1bHNlLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlIgOQAgESTAoKR2V0U2VydmljZRIbLnB1bHNlLnYxLkdldFNlcnZpY2VSZXF1ZXN0GhwucHVsc2UudjEuR2V0U2VydmljZVJlc3BvbnNlIgOQAgESUgoNV2F0Y2hTZXJ2aWNlcxIeLnB1bHNlLnYxLldhdGNoU2VydmljZXNSZXF1ZXN0Gh8ucHVsc2UudjEuV2F0Y2hTZXJ2aWNlc1Jlc3BvbnNlMAESWAoORXhwbGFpblNlcnZpY2USHy5wdWxzZS52MS5FeHBsYWluU2VydmljZVJlcXVlc3QaIC5wdWxzZS52MS5FeHBsYWluU2VydmljZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_pulse_v1_download_client, file_pulse_v1_load, file_pulse_v1_service, file_pulse_v1_watch]);
 
 /**
  * RegisterRequest says who registers and what it is.
@@ -105,6 +107,16 @@ export type RegisterRequest = Message<"pulse.v1.RegisterRequest"> & {
    * @generated from field: string status_reason = 9;
    */
   statusReason: string;
+
+  /**
+   * The lease that this process holds and wants replaced, if any. It shows that
+   * it is the same process: a Register without it, while that lease's stream is
+   * open, has the reason `superseded`, since then two processes share one
+   * identity.
+   *
+   * @generated from field: string lease_id = 10;
+   */
+  leaseId: string;
 };
 
 /**
@@ -504,6 +516,13 @@ export type ListServicesResponse = Message<"pulse.v1.ListServicesResponse"> & {
    * @generated from field: uint64 revision = 3;
    */
   revision: bigint;
+
+  /**
+   * Opaque; names `revision` in this registry's history, to watch from here.
+   *
+   * @generated from field: string resume_token = 4;
+   */
+  resumeToken: string;
 };
 
 /**
@@ -556,6 +575,301 @@ export const GetServiceResponseSchema: GenMessage<GetServiceResponse> = /*@__PUR
   messageDesc(file_pulse_v1_registry_service, 12);
 
 /**
+ * WatchServicesRequest filters by all the fields that are set, as
+ * ListServicesRequest does.
+ *
+ * @generated from message pulse.v1.WatchServicesRequest
+ */
+export type WatchServicesRequest = Message<"pulse.v1.WatchServicesRequest"> & {
+  /**
+   * Only this type.
+   *
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * Only services that have all of these.
+   *
+   * @generated from field: repeated string capabilities = 2;
+   */
+  capabilities: string[];
+
+  /**
+   * Only these statuses; empty: any.
+   *
+   * @generated from field: repeated pulse.v1.ServiceStatus statuses = 3;
+   */
+  statuses: ServiceStatus[];
+
+  /**
+   * The newest one from a watch or list with the same filters. Empty: begin with
+   * a snapshot. A text that is no resume token is INVALID_ARGUMENT.
+   *
+   * @generated from field: string resume_token = 4;
+   */
+  resumeToken: string;
+};
+
+/**
+ * Describes the message pulse.v1.WatchServicesRequest.
+ * Use `create(WatchServicesRequestSchema)` to create a new message.
+ */
+export const WatchServicesRequestSchema: GenMessage<WatchServicesRequest> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 13);
+
+/**
+ * WatchServicesResponse is one thing that a watcher is told.
+ *
+ * @generated from message pulse.v1.WatchServicesResponse
+ */
+export type WatchServicesResponse = Message<"pulse.v1.WatchServicesResponse"> & {
+  /**
+   * What it is.
+   *
+   * @generated from oneof pulse.v1.WatchServicesResponse.event
+   */
+  event: {
+    /**
+     * All there is, or a part of that.
+     *
+     * @generated from field: pulse.v1.ServiceSnapshot snapshot = 1;
+     */
+    value: ServiceSnapshot;
+    case: "snapshot";
+  } | {
+    /**
+     * One service has changed.
+     *
+     * @generated from field: pulse.v1.ServiceChange change = 2;
+     */
+    value: ServiceChange;
+    case: "change";
+  } | {
+    /**
+     * Everything up to `revision` has been sent.
+     *
+     * @generated from field: pulse.v1.Bookmark bookmark = 3;
+     */
+    value: Bookmark;
+    case: "bookmark";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The revision that the event belongs to. It never falls within a stream.
+   *
+   * @generated from field: uint64 revision = 4;
+   */
+  revision: bigint;
+
+  /**
+   * Opaque; names the newest commit of which, and before which, everything has
+   * been sent. Empty until there is one.
+   *
+   * @generated from field: string resume_token = 5;
+   */
+  resumeToken: string;
+
+  /**
+   * Set in snapshots and bookmarks: something is sent at least so often.
+   *
+   * @generated from field: google.protobuf.Duration bookmark_interval = 6;
+   */
+  bookmarkInterval?: Duration | undefined;
+};
+
+/**
+ * Describes the message pulse.v1.WatchServicesResponse.
+ * Use `create(WatchServicesResponseSchema)` to create a new message.
+ */
+export const WatchServicesResponseSchema: GenMessage<WatchServicesResponse> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 14);
+
+/**
+ * ServiceSnapshot is the complete state at one revision.
+ *
+ * @generated from message pulse.v1.ServiceSnapshot
+ */
+export type ServiceSnapshot = Message<"pulse.v1.ServiceSnapshot"> & {
+  /**
+   * The services of this part.
+   *
+   * @generated from field: repeated pulse.v1.Service services = 1;
+   */
+  services: Service[];
+
+  /**
+   * More parts follow; only with the last one is it complete.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
+
+  /**
+   * Why it is sent.
+   *
+   * @generated from field: pulse.v1.SnapshotReason reason = 3;
+   */
+  reason: SnapshotReason;
+};
+
+/**
+ * Describes the message pulse.v1.ServiceSnapshot.
+ * Use `create(ServiceSnapshotSchema)` to create a new message.
+ */
+export const ServiceSnapshotSchema: GenMessage<ServiceSnapshot> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 15);
+
+/**
+ * ServiceChange is what happened to one service.
+ *
+ * @generated from message pulse.v1.ServiceChange
+ */
+export type ServiceChange = Message<"pulse.v1.ServiceChange"> & {
+  /**
+   * Whether it is there.
+   *
+   * @generated from field: pulse.v1.ChangeType type = 1;
+   */
+  type: ChangeType;
+
+  /**
+   * Why, for people: `registered`, `goodbye`, `expired`.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * PUT: all of the service. DELETE: its id.
+   *
+   * @generated from field: pulse.v1.Service service = 3;
+   */
+  service?: Service | undefined;
+};
+
+/**
+ * Describes the message pulse.v1.ServiceChange.
+ * Use `create(ServiceChangeSchema)` to create a new message.
+ */
+export const ServiceChangeSchema: GenMessage<ServiceChange> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 16);
+
+/**
+ * ExplainServiceRequest names the service.
+ *
+ * @generated from message pulse.v1.ExplainServiceRequest
+ */
+export type ExplainServiceRequest = Message<"pulse.v1.ExplainServiceRequest"> & {
+  /**
+   * Service.id or Service.instance_id. Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message pulse.v1.ExplainServiceRequest.
+ * Use `create(ExplainServiceRequestSchema)` to create a new message.
+ */
+export const ExplainServiceRequestSchema: GenMessage<ExplainServiceRequest> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 17);
+
+/**
+ * ExplainServiceResponse is the timeline of one service.
+ *
+ * @generated from message pulse.v1.ExplainServiceResponse
+ */
+export type ExplainServiceResponse = Message<"pulse.v1.ExplainServiceResponse"> & {
+  /**
+   * As it stands now; absent if it was removed.
+   *
+   * @generated from field: pulse.v1.Service service = 1;
+   */
+  service?: Service | undefined;
+
+  /**
+   * The newest 1,000 changes, oldest first.
+   *
+   * @generated from field: repeated pulse.v1.TimelineEntry timeline = 2;
+   */
+  timeline: TimelineEntry[];
+
+  /**
+   * Earlier changes are no longer kept.
+   *
+   * @generated from field: bool truncated = 3;
+   */
+  truncated: boolean;
+};
+
+/**
+ * Describes the message pulse.v1.ExplainServiceResponse.
+ * Use `create(ExplainServiceResponseSchema)` to create a new message.
+ */
+export const ExplainServiceResponseSchema: GenMessage<ExplainServiceResponse> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 18);
+
+/**
+ * TimelineEntry is one change of a service or of its entry.
+ *
+ * @generated from message pulse.v1.TimelineEntry
+ */
+export type TimelineEntry = Message<"pulse.v1.TimelineEntry"> & {
+  /**
+   * Revision of the commit.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * When, by Pulse's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 2;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * Why: `registered`, `re-registered`, `goodbye`, `disconnected`, `expired`,
+   * `superseded`, `edited by …` and the like.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * What it came to: the service's status with its reason, or the fields of the
+   * entry that an operator changed.
+   *
+   * @generated from field: string detail = 4;
+   */
+  detail: string;
+
+  /**
+   * What it happened to.
+   *
+   * @generated from field: pulse.v1.TimelineSubject subject = 5;
+   */
+  subject: TimelineSubject;
+
+  /**
+   * Whether that is there after it.
+   *
+   * @generated from field: pulse.v1.ChangeType type = 6;
+   */
+  type: ChangeType;
+};
+
+/**
+ * Describes the message pulse.v1.TimelineEntry.
+ * Use `create(TimelineEntrySchema)` to create a new message.
+ */
+export const TimelineEntrySchema: GenMessage<TimelineEntry> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 19);
+
+/**
  * LeaseLostReason says why a lease is not valid, and so what to do.
  *
  * @generated from enum pulse.v1.LeaseLostReason
@@ -603,6 +917,40 @@ export enum LeaseLostReason {
  */
 export const LeaseLostReasonSchema: GenEnum<LeaseLostReason> = /*@__PURE__*/
   enumDesc(file_pulse_v1_registry_service, 0);
+
+/**
+ * TimelineSubject says what a change happened to.
+ *
+ * @generated from enum pulse.v1.TimelineSubject
+ */
+export enum TimelineSubject {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: TIMELINE_SUBJECT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The service.
+   *
+   * @generated from enum value: TIMELINE_SUBJECT_SERVICE = 1;
+   */
+  SERVICE = 1,
+
+  /**
+   * Its download-client entry.
+   *
+   * @generated from enum value: TIMELINE_SUBJECT_DOWNLOAD_CLIENT = 2;
+   */
+  DOWNLOAD_CLIENT = 2,
+}
+
+/**
+ * Describes the enum pulse.v1.TimelineSubject.
+ */
+export const TimelineSubjectSchema: GenEnum<TimelineSubject> = /*@__PURE__*/
+  enumDesc(file_pulse_v1_registry_service, 1);
 
 /**
  * RegistryService keeps the list of running services. Every call needs a
@@ -690,6 +1038,31 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof GetServiceRequestSchema;
     output: typeof GetServiceResponseSchema;
+  },
+  /**
+   * WatchServices sends at once what there is, and then every change. Its
+   * guarantees, and what the watcher owes, are those of
+   * DownloadClientService.WatchDownloadClients. Signs of life are no changes:
+   * `last_seen_time` is as of the message.
+   *
+   * @generated from rpc pulse.v1.RegistryService.WatchServices
+   */
+  watchServices: {
+    methodKind: "server_streaming";
+    input: typeof WatchServicesRequestSchema;
+    output: typeof WatchServicesResponseSchema;
+  },
+  /**
+   * ExplainService tells what happened to one service, and why: its changes, and
+   * those of its download-client entry, as far back as history is kept. It
+   * answers for a service that was removed, too. NOT_FOUND if nothing is known.
+   *
+   * @generated from rpc pulse.v1.RegistryService.ExplainService
+   */
+  explainService: {
+    methodKind: "unary";
+    input: typeof ExplainServiceRequestSchema;
+    output: typeof ExplainServiceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pulse_v1_registry_service, 0);
