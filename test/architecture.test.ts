@@ -41,14 +41,15 @@ function offenders(isWrong: (edge: Import) => boolean): string[] {
   return imports.filter(isWrong).map(({ file, to }) => `${file} imports ${to}`);
 }
 
-const ROOMS = ["cli", "pulse", "haul", "client", "store", "wire", "core", "lib"];
+const ROOMS = ["cli", "pulse", "haul", "client", "adapters", "store", "wire", "core", "lib"];
 
 /** What each room may import besides itself and packages. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   cli: ["pulse", "haul", "client", "gen", "lib"],
-  pulse: ["store", "wire", "core", "gen", "lib"],
-  haul: ["client", "gen", "lib"],
+  pulse: ["adapters", "store", "wire", "core", "gen", "lib"],
+  haul: ["client", "adapters", "gen", "lib"],
   client: ["wire", "gen", "lib"],
+  adapters: ["lib"],
   store: ["core", "gen", "lib"],
   wire: ["gen", "lib"],
   core: ["lib"],
@@ -56,7 +57,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe("the rooms", () => {
-  it("are these eight, so that a newcomer can learn them", () => {
+  it("are these nine, so that a newcomer can learn them", () => {
     expect([...new Set(imports.map(({ from }) => from))].sort()).toEqual([...ROOMS].sort());
   });
 

@@ -1,6 +1,11 @@
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import { type ClientTarget, FRONTABLE_KINDS, probeClient, startHaul } from "../haul/index.js";
+import {
+  FRONTABLE_KINDS,
+  type FrontedClient,
+  probeFrontedClient,
+  startHaul,
+} from "../haul/index.js";
 import { UsageError } from "./failure.js";
 import { createLogger } from "./logger.js";
 import {
@@ -22,7 +27,7 @@ import { runUntilStopped } from "./run-until-stopped.js";
 import { readSecretFile } from "./token-lookup.js";
 
 interface ClientOptions {
-  readonly kind?: string;
+  readonly kind?: FrontedClient["kind"];
   readonly url?: string;
   readonly username?: string;
   readonly passwordFile?: string;
@@ -118,7 +123,7 @@ export function probeCommand(): Command {
       const client = await frontedClient(options, command);
       if (!client)
         throw new UsageError("give --kind and --url: say what the download client is, and where");
-      const probe = await probeClient(client);
+      const probe = await probeFrontedClient(client);
       print(options.json ? JSON.stringify(probe, null, 2) : probeText(client, probe));
       if (probe.outcome !== "ok") process.exitCode = 1;
     });
@@ -155,7 +160,7 @@ function addClientOptions(command: Command): Command {
 async function frontedClient(
   options: ClientOptions,
   command: Command,
-): Promise<ClientTarget | undefined> {
+): Promise<FrontedClient | undefined> {
   const { kind, url, username } = options;
   if (kind && !url) throw new UsageError("--kind needs --url: say where the download client is");
   if (url && !kind) throw new UsageError("--url needs --kind: say what the download client is");

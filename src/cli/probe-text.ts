@@ -1,8 +1,8 @@
-import type { ClientTarget, Probe } from "../haul/index.js";
+import type { FrontedClient, Probe } from "../haul/index.js";
 import { cell } from "./output.js";
 
 /** What a probe found, one line for each thing that is known. */
-export function probeText({ kind, url }: ClientTarget, probe: Probe): string {
+export function probeText({ kind, url }: FrontedClient, probe: Probe): string {
   const lines: [string, string | undefined][] = [
     ["client", `${kind} at ${url}`],
     ["outcome", probe.outcome],

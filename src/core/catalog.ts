@@ -1,7 +1,29 @@
-import type { Commit } from "./change.js";
-import type { EntryRecord } from "./entry.js";
+import type { Change, Commit } from "./change.js";
+import {
+  type EntryRecord,
+  isVisible,
+  type ResolvedEntry,
+  resolveEntry,
+  serviceIdOf,
+} from "./entry.js";
 import type { ServiceRecord } from "./service.js";
 import type { TokenRecord } from "./token.js";
+
+/** A change of a commit, with what watchers saw before it and see after it; undefined: nothing. */
+export type AppliedChange =
+  | Applied<"service", ServiceRecord>
+  | Applied<"download-client", ResolvedEntry>
+  | Applied<"token", TokenRecord>;
+
+interface Applied<Subject extends Change["subject"], Item> {
+  readonly subject: Subject;
+  readonly change: Change;
+  readonly before: Item | undefined;
+  readonly after: Item | undefined;
+}
+
+type Records = Pick<Commit, "services" | "entries" | "tokens"> &
+  Partial<Pick<Commit, "removedEntryIds">>;
 
 /**
  * All records of a registry, indexed. A catalog over a base reads through to it
@@ -15,9 +37,10 @@ export class Catalog {
   readonly #anonymousByPair = new Map<string, string>();
   /** How many pinned, present instances have a (type, name). */
   readonly #pinnedByPair = new Map<string, number>();
-  readonly #entries = new Map<string, EntryRecord>();
+  /** In a draft, null: the base has it, and it is gone. Also of names. */
+  readonly #entries = new Map<string, EntryRecord | null>();
   readonly #entryIdByService = new Map<string, string>();
-  readonly #entryIdByName = new Map<string, string>();
+  readonly #entryIdByName = new Map<string, string | null>();
   readonly #tokens = new Map<string, TokenRecord>();
   #revision: bigint;
   #stamp: string;
@@ -46,10 +69,15 @@ export class Catalog {
     return new Catalog(this, this.#revision, this.#stamp);
   }
 
-  apply(commit: Commit): void {
+  apply(commit: Commit): readonly AppliedChange[] {
+    const before = commit.changes.map((change) => this.#seen(change));
     this.#put(commit);
     this.#revision = commit.revision;
     this.#stamp = commit.stamp;
+    return commit.changes.map((change, i) => {
+      const { subject } = change;
+      return { subject, change, before: before[i], after: this.#seen(change) } as AppliedChange;
+    });
   }
 
   /** Revision of the newest commit, 0 before the first. */
@@ -90,7 +118,14 @@ export class Catalog {
   }
 
   entry(id: string): EntryRecord | undefined {
-    return this.#entries.get(id) ?? this.#base?.entry(id);
+    const entry = this.#entries.get(id);
+    return entry === undefined ? this.#base?.entry(id) : (entry ?? undefined);
+  }
+
+  /** The entry with what managers see of it, also while it is hidden. */
+  resolvedEntry(id: string): ResolvedEntry | undefined {
+    const entry = this.entry(id);
+    return entry && this.#resolve(entry);
   }
 
   entryOf(serviceId: string): EntryRecord | undefined {
@@ -98,9 +133,11 @@ export class Catalog {
     return id === undefined ? this.#base?.entryOf(serviceId) : this.entry(id);
   }
 
-  /** Whether an entry has this name, or waits for its service's return with it. */
-  isEntryNameTaken(name: string): boolean {
-    return this.#entryIdByName.has(name) || this.#base?.isEntryNameTaken(name) === true;
+  /** The entry that has this name, be it hidden: a name waits for its service's return. */
+  entryNamed(name: string): EntryRecord | undefined {
+    const id = this.#entryIdByName.get(name);
+    if (id === undefined) return this.#base?.entryNamed(name);
+    return id === null ? undefined : this.entry(id);
   }
 
   token(id: string): TokenRecord | undefined {
@@ -112,11 +149,42 @@ export class Catalog {
     for (const service of this.#services.values()) if (!service.removed) yield service;
   }
 
-  /** Present entries, each with its service. */
-  *entries(): Iterable<{ readonly entry: EntryRecord; readonly service: ServiceRecord }> {
+  /** Entries that managers see. */
+  *entries(): Iterable<ResolvedEntry> {
+    for (const resolved of this.#resolvedEntries()) if (isVisible(resolved)) yield resolved;
+  }
+
+  /** Entries that an operator deleted, and may restore. */
+  *deletedEntries(): Iterable<ResolvedEntry> {
+    for (const resolved of this.#resolvedEntries())
+      if (resolved.entry.deletedAt !== undefined) yield resolved;
+  }
+
+  *#resolvedEntries(): Iterable<ResolvedEntry> {
     for (const entry of this.#entries.values()) {
-      const service = entry.removed ? undefined : this.#services.get(entry.serviceId);
-      if (service) yield { entry, service };
+      const resolved = entry && this.#resolve(entry);
+      if (resolved) yield resolved;
+    }
+  }
+
+  #resolve(entry: EntryRecord): ResolvedEntry | undefined {
+    const serviceId = serviceIdOf(entry);
+    return resolveEntry(entry, serviceId === undefined ? undefined : this.service(serviceId));
+  }
+
+  /** What watchers see of a change's subject now. */
+  #seen({ subject, subjectId }: Change): ServiceRecord | ResolvedEntry | TokenRecord | undefined {
+    switch (subject) {
+      case "service": {
+        const service = this.service(subjectId);
+        return service?.removed ? undefined : service;
+      }
+      case "download-client": {
+        const resolved = this.resolvedEntry(subjectId);
+        return resolved && isVisible(resolved) ? resolved : undefined;
+      }
+      case "token":
+        return this.token(subjectId);
     }
   }
 
@@ -124,14 +192,11 @@ export class Catalog {
     return this.#tokens.values();
   }
 
-  #put(records: {
-    readonly services: readonly ServiceRecord[];
-    readonly entries: readonly EntryRecord[];
-    readonly tokens: readonly TokenRecord[];
-  }): void {
-    for (const service of records.services) this.#putService(service);
-    for (const entry of records.entries) this.#putEntry(entry);
-    for (const token of records.tokens) this.#tokens.set(token.id, token);
+  #put({ services, entries, removedEntryIds, tokens }: Records): void {
+    for (const service of services) this.#putService(service);
+    for (const entry of entries) this.#putEntry(entry);
+    for (const id of removedEntryIds ?? []) this.#removeEntry(id);
+    for (const token of tokens) this.#tokens.set(token.id, token);
   }
 
   #putService(service: ServiceRecord): void {
@@ -161,10 +226,24 @@ export class Catalog {
 
   #putEntry(entry: EntryRecord): void {
     const before = this.entry(entry.id);
-    if (before && before.name !== entry.name) this.#entryIdByName.delete(before.name);
+    if (before && before.name !== entry.name) this.#remove(this.#entryIdByName, before.name);
     this.#entries.set(entry.id, entry);
-    this.#entryIdByService.set(entry.serviceId, entry.id);
     this.#entryIdByName.set(entry.name, entry.id);
+    const serviceId = serviceIdOf(entry);
+    if (serviceId !== undefined) this.#entryIdByService.set(serviceId, entry.id);
+  }
+
+  /** Of a MANUAL entry: one of a service is hidden, never removed. */
+  #removeEntry(id: string): void {
+    const before = this.entry(id);
+    if (!before) return;
+    this.#remove(this.#entries, id);
+    this.#remove(this.#entryIdByName, before.name);
+  }
+
+  #remove(index: Map<string, unknown>, key: string): void {
+    if (this.#base) index.set(key, null);
+    else index.delete(key);
   }
 }
 

@@ -6,28 +6,35 @@ import type { TokenRecord } from "./token.js";
 export type ChangeReason =
   | "registered"
   | "re-registered"
+  /** A Register took the lease of a process whose stream is open: two share one identity. */
+  | "superseded"
   | "deregistered"
+  | "forgotten"
   | "goodbye"
   | "disconnected"
   | "expired"
   | "returned"
   | "status reported"
   | "token created"
-  | "token revoked";
+  | "token revoked"
+  | OperatorReason;
+
+/** What an operator did by hand, with the name of his token. */
+export type OperatorReason =
+  `${"created" | "edited" | "deleted" | "restored" | "tested"} by ${string}`;
 
 /** One thing that a commit changed. */
 export interface Change {
   readonly subject: "service" | "download-client" | "token";
   readonly subjectId: string;
+  /** `delete`: watchers do not see it any more. */
   readonly type: "put" | "delete";
+  /** What it came to, for people: a status with its reason, or the fields that were edited. */
+  readonly detail: string;
 }
 
-/**
- * What one command commits: one revision, seen whole or not at all. The records
- * are complete rows; a record that was put says in `changes` what it means to
- * watchers.
- */
-export interface Commit {
+/** What a commit is remembered by: all of it but the records. */
+export interface CommitSummary {
   readonly revision: bigint;
   /** Random; tells two histories apart that share a revision. */
   readonly stamp: string;
@@ -35,7 +42,20 @@ export interface Commit {
   readonly at: number;
   readonly reason: ChangeReason;
   readonly changes: readonly Change[];
+}
+
+/**
+ * What one command commits: one revision, seen whole or not at all. The records
+ * are complete rows; `changes` says what they mean to watchers, which may be
+ * nothing.
+ */
+export interface Commit extends CommitSummary {
   readonly services: readonly ServiceRecord[];
   readonly entries: readonly EntryRecord[];
+  /** Entries whose rows go, and with them their names. */
+  readonly removedEntryIds: readonly string[];
   readonly tokens: readonly TokenRecord[];
 }
+
+/** A commit before the registry has given it its stamp. */
+export type UnstampedCommit = Omit<Commit, "stamp">;

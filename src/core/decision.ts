@@ -1,6 +1,6 @@
 import type { Catalog } from "./catalog.js";
-import type { Change, ChangeReason, Commit } from "./change.js";
-import { DOWNLOAD_CLIENT_TYPE, type EntryRecord, factsDiffer } from "./entry.js";
+import type { Change, ChangeReason, UnstampedCommit } from "./change.js";
+import { type EntryRecord, factsDiffer, isVisible, resolveEntry } from "./entry.js";
 import type { ServiceRecord } from "./service.js";
 
 /** What a decision may know beside the catalog. */
@@ -20,12 +20,32 @@ export interface DecisionContext {
 
 /** What a decision changes, or undefined if nothing, and what its caller is told. */
 export interface Decision<Outcome> {
-  readonly commit: Omit<Commit, "stamp"> | undefined;
+  readonly commit: UnstampedCommit | undefined;
   readonly outcome: Outcome;
 }
 
 /** A command: decides on the newest state, and throws DomainError to refuse. It must be pure. */
 export type Command<Outcome> = (context: DecisionContext) => Decision<Outcome>;
+
+/** The commit of this decision, with the records that it writes. */
+export function commitOf(
+  { revision, at }: DecisionContext,
+  reason: ChangeReason,
+  changes: readonly Change[],
+  records: Partial<Pick<UnstampedCommit, "services" | "entries" | "removedEntryIds" | "tokens">>,
+): UnstampedCommit {
+  return {
+    revision,
+    at,
+    reason,
+    changes,
+    services: [],
+    entries: [],
+    removedEntryIds: [],
+    tokens: [],
+    ...records,
+  };
+}
 
 /**
  * The commit that replaces a service's record. Its entry comes along with the
@@ -37,38 +57,39 @@ export function commitService(
   after: ServiceRecord,
   reason: ChangeReason,
   newEntry?: EntryRecord,
-): Omit<Commit, "stamp"> {
-  const entry = newEntry ?? nextEntry(context, before, after);
-  const changes: Change[] = [
-    { subject: "service", subjectId: after.id, type: after.removed ? "delete" : "put" },
-  ];
-  if (entry)
-    changes.push({
-      subject: "download-client",
-      subjectId: entry.id,
-      type: entry.removed ? "delete" : "put",
-    });
-  return {
-    revision: context.revision,
-    at: context.at,
-    reason,
-    changes,
-    services: [after],
-    entries: entry ? [entry] : [],
-    tokens: [],
+): UnstampedCommit {
+  const change: Change = {
+    subject: "service",
+    subjectId: after.id,
+    type: after.removed ? "delete" : "put",
+    detail: statusDetail(after, reason),
   };
+  const entry = newEntry ?? context.catalog.entryOf(after.id);
+  const seen = entry && entryChange(entry, newEntry ? undefined : before, after);
+  if (!entry || !seen) return commitOf(context, reason, [change], { services: [after] });
+  return commitOf(context, reason, [change, seen], {
+    services: [after],
+    entries: [{ ...entry, updatedAt: context.at, revision: context.revision }],
+  });
 }
 
-/** The service's entry as it is after the change, or undefined if managers would see no difference. */
-function nextEntry(
-  context: DecisionContext,
+/** `degraded: disk full`; a reason that only repeats that of the commit is left out. */
+function statusDetail({ status, statusReason }: ServiceRecord, reason: ChangeReason): string {
+  return statusReason === "" || statusReason === reason ? status : `${status}: ${statusReason}`;
+}
+
+/** What a change of its service is to an entry, or undefined if managers see no difference. */
+function entryChange(
+  entry: EntryRecord,
   before: ServiceRecord | undefined,
   after: ServiceRecord,
-): EntryRecord | undefined {
-  const entry = context.catalog.entryOf(after.id);
-  if (!entry) return undefined;
-  const removed = after.removed || after.spec.type !== DOWNLOAD_CLIENT_TYPE;
-  const seenBefore = before !== undefined && !entry.removed;
-  if (removed ? entry.removed : seenBefore && !factsDiffer(before, after)) return undefined;
-  return { ...entry, removed, updatedAt: context.at, revision: context.revision };
+): Change | undefined {
+  const was = resolveEntry(entry, before);
+  const is = resolveEntry(entry, after);
+  const wasVisible = was !== undefined && isVisible(was);
+  const isNowVisible = is !== undefined && isVisible(is);
+  if (!wasVisible && !isNowVisible) return undefined;
+  if (wasVisible && isNowVisible && !factsDiffer(was.facts, is.facts)) return undefined;
+  const type = isNowVisible ? "put" : "delete";
+  return { subject: "download-client", subjectId: entry.id, type, detail: "" };
 }

@@ -1,9 +1,10 @@
+import type { DownloadProtocol } from "./kinds.js";
 import type { CredentialState, ServiceRecord, ServiceStatus } from "./service.js";
 
 /** The type of service that gets a download-client entry. */
 export const DOWNLOAD_CLIENT_TYPE = "download-client";
 
-/** What an operator may set on an entry, and no registration ever touches. */
+/** What an operator may set on any entry, and no registration ever touches. */
 export interface OperatorFields {
   readonly name: string;
   readonly enabled: boolean;
@@ -16,6 +17,36 @@ export interface OperatorFields {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
+/** Where a download client is, and how to log in. */
+export interface Access {
+  /** Host name or IP address, an IPv6 address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly useSsl: boolean;
+  /** Empty, or `/` and a path without a slash at its end. */
+  readonly urlBase: string;
+  /** Empty if there is none. */
+  readonly username: string;
+  /** Empty if there is none. Encrypted by the store. */
+  readonly password: string;
+}
+
+/** A download client that an operator describes himself. */
+export interface Target extends Access {
+  readonly kind: string;
+  readonly protocol: DownloadProtocol;
+}
+
+/** Where the half of an entry comes from that its operator does not own in every case. */
+export type EntryOrigin =
+  | {
+      readonly source: "auto";
+      readonly serviceId: string;
+      /** What the operator has put in the place of the service's own fields. */
+      readonly overrides: Partial<Access>;
+    }
+  | { readonly source: "manual"; readonly target: Target };
+
 /**
  * A download-client entry as it is stored: only what is the entry's own. The
  * service-owned fields are read from the service, so that a registration cannot
@@ -23,15 +54,17 @@ export interface OperatorFields {
  */
 export interface EntryRecord extends OperatorFields {
   readonly id: string;
-  readonly serviceId: string;
+  readonly origin: EntryOrigin;
+  /** Of credentials that an operator has set; those of a service have their own. */
+  readonly credentialState: CredentialState;
   /** Wall-clock ms. */
   readonly createdAt: number;
   /** Wall-clock ms of its newest visible change. */
   readonly updatedAt: number;
   /** Revision of its newest visible change. */
   readonly revision: bigint;
-  /** Its service is gone: hidden, and kept for that service's return. */
-  readonly removed: boolean;
+  /** Wall-clock ms since when an operator wants an AUTO entry hidden; undefined: he does not. */
+  readonly deletedAt: number | undefined;
 }
 
 /** The defaults of a new entry. */
@@ -41,7 +74,7 @@ export function newOperatorFields(name: string): OperatorFields {
 
 /**
  * The name for a new entry: the service's, or that with the lowest free number
- * from 2 on. `isTaken` counts removed entries too, whose names wait for them.
+ * from 2 on. `isTaken` counts hidden entries too, whose names wait for them.
  */
 export function freeEntryName(wanted: string, isTaken: (name: string) => boolean): string {
   if (!isTaken(wanted)) return wanted;
@@ -51,23 +84,68 @@ export function freeEntryName(wanted: string, isTaken: (name: string) => boolean
   }
 }
 
-/** The service-owned half of an entry as managers see it. */
-export interface ServiceFacts {
+/** The half of an entry that is not the operator's in every case, as managers see it. */
+export interface EntryFacts extends Access {
   readonly kind: string;
-  readonly protocol: string | undefined;
-  readonly host: string;
-  readonly port: number;
-  readonly useSsl: boolean;
-  readonly urlBase: string;
-  readonly username: string;
-  readonly password: string;
+  readonly protocol: DownloadProtocol | undefined;
   readonly version: string;
   readonly availability: ServiceStatus;
   readonly availabilityReason: string;
   readonly credentialState: CredentialState;
 }
 
-export function serviceFacts(service: ServiceRecord): ServiceFacts {
+/** An entry with all that managers see of it. */
+export interface ResolvedEntry {
+  readonly entry: EntryRecord;
+  /** The service of an AUTO entry. */
+  readonly service: ServiceRecord | undefined;
+  readonly facts: EntryFacts;
+}
+
+export function serviceIdOf({ origin }: EntryRecord): string | undefined {
+  return origin.source === "auto" ? origin.serviceId : undefined;
+}
+
+/** @param service that of an AUTO entry; if there is none the entry has nothing to be seen. */
+export function resolveEntry(
+  entry: EntryRecord,
+  service: ServiceRecord | undefined,
+): ResolvedEntry | undefined {
+  if (entry.origin.source === "manual")
+    return { entry, service: undefined, facts: ownFacts(entry, entry.origin.target) };
+  if (!service) return undefined;
+  const { overrides } = entry.origin;
+  const isOverridden = overrides.username !== undefined || overrides.password !== undefined;
+  const facts = {
+    ...serviceFacts(service),
+    ...overrides,
+    ...(isOverridden ? { credentialState: entry.credentialState } : {}),
+  };
+  return { entry, service, facts };
+}
+
+/** Whether managers see it: nobody deleted it, and its service is there. */
+export function isVisible({ entry, service }: ResolvedEntry): boolean {
+  if (entry.deletedAt !== undefined) return false;
+  return entry.origin.source === "manual" || isDownloadClient(service);
+}
+
+function isDownloadClient(service: ServiceRecord | undefined): boolean {
+  return service !== undefined && !service.removed && service.spec.type === DOWNLOAD_CLIENT_TYPE;
+}
+
+/** Nobody watches over it, so it is taken for usable, and the reason says why. */
+function ownFacts({ credentialState }: EntryRecord, target: Target): EntryFacts {
+  return {
+    ...target,
+    version: "",
+    availability: "online",
+    availabilityReason: "made by hand, not watched",
+    credentialState,
+  };
+}
+
+function serviceFacts(service: ServiceRecord): EntryFacts {
   const { spec } = service;
   return {
     kind: spec.kind,
@@ -85,9 +163,7 @@ export function serviceFacts(service: ServiceRecord): ServiceFacts {
   };
 }
 
-/** Whether managers would see a difference between two states of a service. */
-export function factsDiffer(a: ServiceRecord, b: ServiceRecord): boolean {
-  const before = serviceFacts(a);
-  const after = serviceFacts(b);
-  return (Object.keys(before) as (keyof ServiceFacts)[]).some((key) => before[key] !== after[key]);
+/** Whether managers see a difference between two states of an entry, the operator's half apart. */
+export function factsDiffer(a: EntryFacts, b: EntryFacts): boolean {
+  return (Object.keys(a) as (keyof EntryFacts)[]).some((key) => a[key] !== b[key]);
 }

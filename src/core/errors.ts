@@ -16,7 +16,14 @@ export type Refusal =
       readonly reason: "SCOPE_MISSING" | "IDENTITY_PINNED" | "SECRET_MISMATCH";
     }
   | { readonly kind: "not-found"; readonly resource: string; readonly id: string }
-  | { readonly kind: "precondition"; readonly reason: "TOKEN_IN_USE" }
+  | { readonly kind: "precondition"; readonly reason: "TOKEN_IN_USE" | "ENTRY_DELETED" }
+  | { readonly kind: "conflict"; readonly reason: "ETAG_MISMATCH" }
+  | {
+      readonly kind: "exists";
+      readonly reason: "NAME_TAKEN";
+      readonly violations: readonly FieldViolation[];
+    }
+  | { readonly kind: "lagging" }
   | { readonly kind: "draining"; readonly retryAfterMs: number }
   | { readonly kind: "store-unavailable"; readonly retryAfterMs: number }
   | { readonly kind: "quota"; readonly reason: string; readonly retryAfterMs: number };

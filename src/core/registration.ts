@@ -1,3 +1,4 @@
+import type { ChangeReason } from "./change.js";
 import { type Command, commitService, type DecisionContext } from "./decision.js";
 import {
   DOWNLOAD_CLIENT_TYPE,
@@ -23,6 +24,10 @@ export interface RegisterRequest {
   readonly status: "online" | "degraded";
   readonly statusReason: string;
   readonly ttlMs: number;
+  /** The lease that the registrant says it holds; empty if none. */
+  readonly heldLeaseId: string;
+  /** Whether the stream of a lease is open; asked at the last moment. */
+  readonly isAttached: (leaseId: string) => boolean;
 }
 
 export interface RegisterOutcome {
@@ -74,12 +79,23 @@ export function register(
       revision: context.revision,
       removed: false,
     };
-    const reason = before && !before.removed ? "re-registered" : "registered";
     return {
-      commit: commitService(context, before, service, reason, firstEntry(service, context)),
+      commit: commitService(
+        context,
+        before,
+        service,
+        reasonOf(request, before),
+        firstEntry(service, context),
+      ),
       outcome: { service, newSecret },
     };
   };
+}
+
+function reasonOf(request: RegisterRequest, before: ServiceRecord | undefined): ChangeReason {
+  if (!before || before.removed) return "registered";
+  const isOwn = request.heldLeaseId === before.leaseId || !before.leaseActive;
+  return !isOwn && request.isAttached(before.leaseId) ? "superseded" : "re-registered";
 }
 
 /** The record of the identity that the request claims, if it may claim it. */
@@ -129,15 +145,16 @@ function credentials(
 function firstEntry(service: ServiceRecord, context: DecisionContext): EntryRecord | undefined {
   const { catalog, at, revision } = context;
   if (service.spec.type !== DOWNLOAD_CLIENT_TYPE || catalog.entryOf(service.id)) return undefined;
-  const name = freeEntryName(service.spec.name, (taken) => catalog.isEntryNameTaken(taken));
+  const name = freeEntryName(service.spec.name, (wanted) => !!catalog.entryNamed(wanted));
   return {
     ...newOperatorFields(name),
     id: context.newId(),
-    serviceId: service.id,
+    origin: { source: "auto", serviceId: service.id, overrides: {} },
+    credentialState: "unverified",
     createdAt: at,
     updatedAt: at,
     revision,
-    removed: false,
+    deletedAt: undefined,
   };
 }
 
@@ -176,20 +193,53 @@ export function deregister(request: DeregisterRequest): Command<DeregisterOutcom
       const { revision } = context.catalog;
       return { commit: undefined, outcome: { removed: false, revision } };
     }
-    const after: ServiceRecord = {
-      ...before,
-      username: "",
-      apiKey: "",
-      credentialState: "unverified",
-      status: "offline",
-      statusReason: "deregistered",
-      leaseActive: false,
-      revision: context.revision,
-      removed: true,
-    };
+    const after = removedService(before, "deregistered", context);
     return {
       commit: commitService(context, before, after, "deregistered"),
       outcome: { removed: true, revision: context.revision },
     };
   };
+}
+
+/** What stays of a service that is removed: its identity and its generation, without credentials. */
+function removedService(
+  before: ServiceRecord,
+  statusReason: "deregistered" | "forgotten",
+  { revision }: DecisionContext,
+): ServiceRecord {
+  return {
+    ...before,
+    username: "",
+    apiKey: "",
+    credentialState: "unverified",
+    status: "offline",
+    statusReason,
+    leaseActive: false,
+    revision,
+    removed: true,
+  };
+}
+
+/**
+ * Removes a service that has been OFFLINE for longer than `forgetAfterMs`, in
+ * registry time: not a day counts on which no Pulse ran, so that nobody is
+ * forgotten who had nobody to return to. Outcome: whether it was removed.
+ */
+export function forget(serviceId: string, forgetAfterMs: number): Command<boolean> {
+  return (context) => {
+    const before = context.catalog.service(serviceId);
+    if (!before || !isForgettable(before, context.registryNow, forgetAfterMs))
+      return { commit: undefined, outcome: false };
+    const after = removedService(before, "forgotten", context);
+    return { commit: commitService(context, before, after, "forgotten"), outcome: true };
+  };
+}
+
+/** An instance is OFFLINE since its lease ran out, give or take a TTL. */
+export function isForgettable(
+  { removed, status, leaseExpiresAt }: ServiceRecord,
+  registryNow: number,
+  forgetAfterMs: number,
+): boolean {
+  return !removed && status === "offline" && registryNow - leaseExpiresAt > forgetAfterMs;
 }

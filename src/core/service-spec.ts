@@ -1,7 +1,7 @@
 import { type Endpoint, parseEndpoint } from "./endpoint.js";
 import { DOWNLOAD_CLIENT_TYPE } from "./entry.js";
 import { type FieldViolation, invalid } from "./errors.js";
-import { type DownloadProtocol, knownKind } from "./kinds.js";
+import { type DownloadProtocol, KIND_RULE, knownKind, protocolProblem } from "./kinds.js";
 import type { ServiceSpec } from "./service.js";
 import { checkText, NAME_RULE, type TextRule, textProblem } from "./text.js";
 
@@ -23,11 +23,6 @@ const TYPE_RULE: TextRule = {
   max: 64,
   pattern: /^[a-z0-9][a-z0-9-]*$/,
   form: "lower-case letters, digits and hyphens, such as download-client",
-};
-const KIND_RULE: TextRule = {
-  max: 64,
-  pattern: /^[a-z0-9][a-z0-9._-]*$/,
-  form: "lower-case letters, digits, dots, hyphens and underscores, such as qbittorrent",
 };
 const CAPABILITY_RULE: TextRule = {
   min: 1,
@@ -90,18 +85,14 @@ function checkProtocol(
   raw: RawServiceSpec,
   isDownloadClient: boolean,
 ): DownloadProtocol | undefined {
-  const field = "service.protocol";
   const known = knownKind(raw.kind)?.protocol;
-  if (known !== undefined && raw.protocol !== undefined && raw.protocol !== known)
-    violations.push({ field, description: `must be ${known} for kind ${raw.kind}; leave it out` });
-  const protocol = raw.protocol ?? known;
   const isKind = textProblem(raw.kind, KIND_RULE) === undefined && raw.kind !== "";
-  if (isDownloadClient && isKind && protocol === undefined)
-    violations.push({
-      field,
-      description: "is required for a kind that Pulse does not know: state torrent or usenet",
-    });
-  return protocol;
+  const problem = isKind ? protocolProblem(raw.kind, raw.protocol) : undefined;
+  // A service of another type may be of any kind, and need not say what it fetches.
+  const matters = isDownloadClient || raw.protocol !== undefined;
+  if (problem !== undefined && matters)
+    violations.push({ field: "service.protocol", description: problem });
+  return raw.protocol ?? known;
 }
 
 function checkCapabilities(violations: FieldViolation[], capabilities: readonly string[]): void {

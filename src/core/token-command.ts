@@ -1,5 +1,5 @@
-import type { Commit } from "./change.js";
-import type { Command, DecisionContext } from "./decision.js";
+import type { Change, UnstampedCommit } from "./change.js";
+import { type Command, commitOf, type DecisionContext } from "./decision.js";
 import { DomainError, notFound } from "./errors.js";
 import type { Scope, TokenRecord } from "./token.js";
 
@@ -36,14 +36,12 @@ function commitToken(
   context: DecisionContext,
   record: TokenRecord,
   reason: "token created" | "token revoked",
-): Omit<Commit, "stamp"> {
-  return {
-    revision: context.revision,
-    at: context.at,
-    reason,
-    changes: [{ subject: "token", subjectId: record.id, type: "put" }],
-    services: [],
-    entries: [],
-    tokens: [record],
+): UnstampedCommit {
+  const change: Change = {
+    subject: "token",
+    subjectId: record.id,
+    type: "put",
+    detail: record.name,
   };
+  return commitOf(context, reason, [change], { tokens: [record] });
 }

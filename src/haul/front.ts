@@ -1,11 +1,11 @@
 import { statfs } from "node:fs/promises";
+import type { ClientTarget, Probe } from "../adapters/adapter.js";
+import { createAdapter } from "../adapters/probe.js";
 import type { ServiceDescription } from "../client/index.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
-import type { ClientTarget, Probe } from "./adapter.js";
 import { Fronting } from "./fronting.js";
-import { createAdapter } from "./probe.js";
 import { startProber } from "./prober.js";
 import type { Register } from "./registrar.js";
 import type { StatusView } from "./status.js";

@@ -1,3 +1,4 @@
+import type { ClientTarget, Probe, ProbeFailure } from "../adapters/adapter.js";
 import type {
   Registration,
   ServiceCredentials,
@@ -6,7 +7,6 @@ import type {
 } from "../client/index.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
-import type { ClientTarget, Probe, ProbeFailure } from "./adapter.js";
 
 /** One probe may meet a client that is busy with its disk; two in a row are news. */
 const FAILURES_TO_DEGRADE = 2;

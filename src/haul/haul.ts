@@ -3,9 +3,9 @@ import { type Clock, systemClock } from "../lib/clock.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { startApi } from "./api.js";
 import { type Duty, type FrontOptions, startFronting } from "./front.js";
+import { checkClientUrl } from "./fronted-client.js";
 import { checkHaulOptions, type HaulOptions } from "./options.js";
 import { startOwnAria2 } from "./own-aria2.js";
-import { checkClientUrl } from "./probe.js";
 import { createRegister, type Register } from "./registrar.js";
 import { type HaulState, openState } from "./state.js";
 import { describeStatus } from "./status.js";
@@ -29,7 +29,7 @@ export interface Haul {
  */
 export async function startHaul(options: HaulOptions): Promise<Haul> {
   const { clock = systemClock, random = systemRandom, version = "", name, pulse, log } = options;
-  checkHaulOptions(options, clock);
+  checkHaulOptions(options);
   const state = await openState(options.stateDirectory, random);
   const about = { name, version, pulse, instanceId: state.identity.instanceId };
   let duty: Duty | undefined;

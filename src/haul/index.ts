@@ -1,5 +1,5 @@
-export type { ClientTarget, Probe, ProbeFailure, ProbeSuccess } from "./adapter.js";
+export type { Probe } from "../adapters/adapter.js";
+export { FRONTABLE_KINDS, type FrontedClient, probeFrontedClient } from "./fronted-client.js";
 export { type Haul, startHaul } from "./haul.js";
 export type { HaulOptions } from "./options.js";
-export { FRONTABLE_KINDS, probeClient } from "./probe.js";
 export { StartError } from "./start-error.js";

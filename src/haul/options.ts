@@ -2,12 +2,11 @@ import { checkRegistrationOptions, type RegistrationOptions } from "../client/in
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
-import type { ClientTarget } from "./adapter.js";
-import { checkClientUrl, createAdapter } from "./probe.js";
+import { checkClientUrl, checkFrontedClient, type FrontedClient } from "./fronted-client.js";
 
 export interface HaulOptions {
   /** The download client to front. Left out: an aria2 of Haul's own if there is one, else Haul itself. */
-  readonly client?: ClientTarget;
+  readonly client?: FrontedClient;
   /** Where Pulse is. */
   readonly pulse: string;
   /** Bearer token of scope `register`, or what finds it; asked before each attempt. */
@@ -37,13 +36,13 @@ export interface HaulOptions {
  * Finds before anything is started what would only show at the first good probe.
  * @throws StartError or TypeError that says what to do.
  */
-export function checkHaulOptions(options: HaulOptions, clock: Clock): void {
+export function checkHaulOptions(options: HaulOptions): void {
   checkRegistrationOptions({
     pulse: options.pulse,
     token: options.token,
     service: { name: options.name, type: "service" },
     identity: { directory: options.stateDirectory },
   });
-  if (options.client) createAdapter(options.client, clock);
+  if (options.client) checkFrontedClient(options.client);
   if (options.advertiseUrl) checkClientUrl(options.advertiseUrl, "the advertised URL");
 }

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chmod } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import type { ClientTarget } from "../adapters/adapter.js";
 import { createBackoff } from "../lib/backoff.js";
 import { type Clock, sleep } from "../lib/clock.js";
 import { makeDirectory } from "../lib/directory.js";
 import type { Log } from "../lib/log.js";
 import { readOrCreatePrivateFile, writePrivateFile } from "../lib/private-file.js";
 import type { Random } from "../lib/random.js";
-import type { ClientTarget } from "./adapter.js";
 import { readOrCreateKey } from "./api-key.js";
 import { aria2Config } from "./aria2-config.js";
 import { StartError } from "./start-error.js";
@@ -110,7 +110,7 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
 
   log.info({ pid: child.pid, port, downloadDirectory }, "haul.aria2-started");
   return {
-    get target() {
+    get target(): ClientTarget {
       return { kind: "aria2", url: `http://127.0.0.1:${port}`, secret };
     },
     async stop() {

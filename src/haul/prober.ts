@@ -1,7 +1,7 @@
+import type { Probe } from "../adapters/adapter.js";
 import { createBackoff } from "../lib/backoff.js";
 import { type Clock, sleep } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
-import type { Probe } from "./adapter.js";
 
 /** Between two answers, plus jitter, so that many Hauls do not ask one host at once. */
 const INTERVAL_MS = 10_000;

@@ -1,5 +1,5 @@
+import type { ClientTarget, Probe } from "../adapters/adapter.js";
 import type { Registration } from "../client/index.js";
-import type { ClientTarget, Probe } from "./adapter.js";
 
 /** What there is to tell at the moment. */
 export interface StatusView {

@@ -7,6 +7,7 @@ import { verifyToken } from "./tokens.js";
 /** Who makes a call. */
 export interface Caller {
   readonly tokenId: string;
+  readonly tokenName: string;
   readonly scopes: readonly Scope[];
 }
 
@@ -29,7 +30,11 @@ export function authenticate(
       kind: "denied",
       reason: "SCOPE_MISSING",
     });
-  context.values.set(callerKey, { tokenId: token.id, scopes: token.scopes });
+  context.values.set(callerKey, {
+    tokenId: token.id,
+    tokenName: token.name,
+    scopes: token.scopes,
+  });
 }
 
 /** The caller of a call that has passed. */

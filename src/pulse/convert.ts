@@ -23,7 +23,8 @@ import {
   type Token,
   TokenSchema,
 } from "../../gen/pulse/v1/token_service_pb.js";
-import { type EntryRecord, serviceFacts } from "../core/entry.js";
+import type { Access, EntryFacts, ResolvedEntry } from "../core/entry.js";
+import { etagOf } from "../core/entry-command.js";
 import { invalidField } from "../core/errors.js";
 import { type AuthScheme, type DownloadProtocol, knownKind } from "../core/kinds.js";
 import type { Grant } from "../core/lease.js";
@@ -172,46 +173,57 @@ export function serviceOf(service: ServiceRecord, lastSeenAt: number): Service {
 
 /** The entry as managers see it, without credentials unless asked for. */
 export function downloadClientOf(
-  entry: EntryRecord,
-  service: ServiceRecord,
+  { entry, service, facts }: ResolvedEntry,
   load: Load | undefined,
   withCredentials: boolean,
 ): DownloadClient {
-  const facts = serviceFacts(service);
+  const { origin, deletedAt } = entry;
   return create(DownloadClientSchema, {
     id: entry.id,
     name: entry.name,
     kind: facts.kind,
-    protocol: service.spec.protocol ? PROTOCOLS[service.spec.protocol] : Protocol.UNSPECIFIED,
+    protocol: facts.protocol ? PROTOCOLS[facts.protocol] : Protocol.UNSPECIFIED,
     host: facts.host,
     port: facts.port,
     useSsl: facts.useSsl,
     urlBase: facts.urlBase,
     username: withCredentials ? facts.username : "",
     password: withCredentials ? facts.password : "",
-    authScheme: authSchemeOf(service),
+    authScheme: authSchemeOf(facts),
     enabled: entry.enabled,
     priority: entry.priority,
     category: entry.category,
     directory: entry.directory,
     tags: [...entry.tags],
     settings: entry.settings as JsonObject,
-    source: Source.AUTO,
+    source: origin.source === "auto" ? Source.AUTO : Source.MANUAL,
     availability: AVAILABILITIES[facts.availability],
     availabilityReason: facts.availabilityReason,
     credentialState: CREDENTIAL_STATES[facts.credentialState],
-    serviceId: entry.serviceId,
+    serviceId: service?.id ?? "",
     ...(load ? { load } : {}),
     version: facts.version,
     createTime: timestampOf(entry.createdAt),
     updateTime: timestampOf(entry.updatedAt),
-    etag: entry.revision.toString(36),
+    etag: etagOf(entry),
+    ...(origin.source === "auto" ? overridesOf(origin.overrides, withCredentials) : {}),
+    ...(deletedAt === undefined ? {} : { deleteTime: timestampOf(deletedAt) }),
   });
 }
 
-function authSchemeOf({ spec, username, apiKey }: ServiceRecord): ProtoAuthScheme {
-  if (username === "" && apiKey === "") return ProtoAuthScheme.NONE;
-  return AUTH_SCHEMES[knownKind(spec.kind)?.authScheme ?? "unknown"];
+function overridesOf(overrides: Partial<Access>, withCredentials: boolean) {
+  if (Object.keys(overrides).length === 0) return {};
+  const { username: _username, password: _password, ...shown } = overrides;
+  return { overrides: withCredentials ? overrides : shown };
+}
+
+function authSchemeOf({ kind, username, password }: EntryFacts): ProtoAuthScheme {
+  if (username === "" && password === "") return ProtoAuthScheme.NONE;
+  return AUTH_SCHEMES[knownKind(kind)?.authScheme ?? "unknown"];
+}
+
+export function credentialStateOf(state: CredentialState): ProtoCredentialState {
+  return CREDENTIAL_STATES[state];
 }
 
 export function tokenOf(token: TokenRecord): Token {

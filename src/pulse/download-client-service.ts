@@ -1,70 +1,174 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import type {
   DownloadClientService,
   ListDownloadClientsRequest,
   ListDownloadClientsResponseSchema,
+  TestDownloadClientResponseSchema,
+  WatchDownloadClientsRequest,
+  WatchDownloadClientsResponse,
 } from "../../gen/pulse/v1/download_client_service_pb.js";
-import type { EntryRecord } from "../core/entry.js";
-import type { ServiceRecord } from "../core/service.js";
+import type { Command } from "../core/decision.js";
+import type { ResolvedEntry } from "../core/entry.js";
+import {
+  createEntry,
+  deleteEntry,
+  type EntryOutcome,
+  restoreEntry,
+  updateEntry,
+} from "../core/entry-command.js";
+import { invalidField } from "../core/errors.js";
+import { type EntryFilter, type EntryTraits, matchesEntry, traitsOfEntry } from "../core/filter.js";
 import { allows } from "../core/token.js";
+import type { Clock } from "../lib/clock.js";
 import { callerOf } from "./authenticate.js";
-import { downloadClientOf, readAvailability, readProtocol } from "./convert.js";
+import { credentialStateOf, downloadClientOf, readAvailability, readProtocol } from "./convert.js";
+import { readEntryUpdate, readNewEntry } from "./entry-requests.js";
+import { createEntryTester, type EntryTester } from "./entry-test.js";
 import type { ScopeTable } from "./guard.js";
+import type { History } from "./history.js";
 import type { Leases } from "./leases.js";
 import { pageOf } from "./page.js";
 import type { Registry } from "./registry.js";
 import { writeResumeToken } from "./resume-token.js";
+import { durationOf } from "./status.js";
+import type { WatchHub } from "./watch-hub.js";
 
 export const DOWNLOAD_CLIENT_SCOPES: ScopeTable<typeof DownloadClientService> = {
   listDownloadClients: ["observe", "discover"],
+  watchDownloadClients: ["observe", "discover"],
+  createDownloadClient: ["admin"],
+  updateDownloadClient: ["admin"],
+  deleteDownloadClient: ["admin"],
+  restoreDownloadClient: ["admin"],
+  testDownloadClient: ["admin"],
 };
 
 export interface DownloadClientServiceOptions {
   readonly registry: Registry;
   readonly leases: Leases;
+  readonly history: History;
+  readonly hub: WatchHub<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse>;
+  readonly clock: Clock;
 }
 
 export function createDownloadClientService(
   options: DownloadClientServiceOptions,
 ): ServiceImpl<typeof DownloadClientService> {
+  const { registry, leases, clock } = options;
+  const tester = createEntryTester(registry, clock);
+
+  /** What an operator's command came to, credentials included: his scope is `admin`. */
+  async function run(command: Command<EntryOutcome>) {
+    const { resolved, revision } = await registry.run(command);
+    return { downloadClient: messageOf(resolved, leases, true), revision };
+  }
+
   return {
     listDownloadClients: (request, context) => handleList(request, context, options),
+    watchDownloadClients: (request, context) => handleWatch(request, context, options),
+    createDownloadClient: (request, context) =>
+      run(createEntry(readNewEntry(request), operatorOf(context))),
+    updateDownloadClient: (request, context) =>
+      run(updateEntry(readEntryUpdate(request, operatorOf(context)))),
+    async deleteDownloadClient({ id, etag }, context) {
+      const command = deleteEntry(required(id), etag, operatorOf(context));
+      return { revision: await registry.run(command) };
+    },
+    restoreDownloadClient: ({ id }, context) =>
+      run(restoreEntry(required(id), operatorOf(context))),
+    testDownloadClient: ({ id }, context) => handleTest(required(id), context, tester),
   };
+}
+
+function required(id: string): string {
+  if (id === "") throw invalidField("id", "is required");
+  return id;
+}
+
+/** The name by which a change is remembered. */
+function operatorOf(context: HandlerContext): string {
+  return callerOf(context).tokenName;
+}
+
+function messageOf(
+  resolved: ResolvedEntry,
+  leases: Leases,
+  withCredentials: boolean,
+): DownloadClient {
+  const load = resolved.service && leases.ofService(resolved.service.id)?.load;
+  return downloadClientOf(resolved, load, withCredentials);
 }
 
 function handleList(
   request: ListDownloadClientsRequest,
   context: HandlerContext,
-  { registry, leases }: DownloadClientServiceOptions,
+  { registry: { catalog }, leases, history }: DownloadClientServiceOptions,
 ): MessageInitShape<typeof ListDownloadClientsResponseSchema> {
-  const { catalog, epoch } = registry;
-  const { revision, stamp } = catalog;
+  const filter = readFilter(request);
+  const entries = [...catalog.entries(), ...(request.showDeleted ? catalog.deletedEntries() : [])];
   const page = pageOf(
-    [...catalog.entries()].filter(filterOf(request)),
+    entries.filter((resolved) => matchesEntry(filter, traitsOfEntry(resolved))),
     ({ entry }) => entry.name,
-    ({ entry, service }) => [entry, service],
+    ({ entry, service }) => (service ? [entry, service] : [entry]),
     request,
   );
-  const withCredentials = allows(callerOf(context).scopes, ["discover"]);
+  const withCredentials = mayReadCredentials(context);
   return {
-    downloadClients: page.items.map(({ entry, service }) =>
-      downloadClientOf(entry, service, leases.ofService(service.id)?.load, withCredentials),
-    ),
+    downloadClients: page.items.map((resolved) => messageOf(resolved, leases, withCredentials)),
     nextPageToken: page.nextPageToken,
-    revision,
-    resumeToken: writeResumeToken({ epoch, revision, stamp }),
+    revision: catalog.revision,
+    resumeToken: writeResumeToken(history.point),
   };
 }
 
-function filterOf(request: ListDownloadClientsRequest) {
-  const protocol = readProtocol(request.protocol, "protocol");
-  const availabilities = request.availabilities.map((value, i) =>
-    readAvailability(value, `availabilities[${i}]`),
+function handleWatch(
+  request: WatchDownloadClientsRequest,
+  context: HandlerContext,
+  { hub }: DownloadClientServiceOptions,
+): AsyncIterable<WatchDownloadClientsResponse> {
+  const filter = readFilter(request);
+  return hub.watch({
+    matches: (traits) => matchesEntry(filter, traits),
+    withCredentials: mayReadCredentials(context),
+    filterKey: JSON.stringify(filter),
+    resumeToken: request.resumeToken,
+    tokenId: callerOf(context).tokenId,
+  });
+}
+
+function mayReadCredentials(context: HandlerContext): boolean {
+  return allows(callerOf(context).scopes, ["discover"]);
+}
+
+/** What lists and watches of entries have in common. */
+function readFilter(
+  request: Pick<ListDownloadClientsRequest, "protocol" | "kinds" | "availabilities" | "enabled">,
+): EntryFilter {
+  return {
+    protocol: readProtocol(request.protocol, "protocol"),
+    kinds: request.kinds,
+    availabilities: request.availabilities.flatMap(
+      (value, i) => readAvailability(value, `availabilities[${i}]`) ?? [],
+    ),
+    enabled: request.enabled,
+  };
+}
+
+async function handleTest(
+  id: string,
+  context: HandlerContext,
+  tester: EntryTester,
+): Promise<MessageInitShape<typeof TestDownloadClientResponseSchema>> {
+  const { latencyMs, credentialState, ...test } = await tester.test(
+    id,
+    operatorOf(context),
+    context.signal,
   );
-  return ({ entry, service }: { entry: EntryRecord; service: ServiceRecord }) =>
-    (protocol === undefined || service.spec.protocol === protocol) &&
-    (request.kinds.length === 0 || request.kinds.includes(service.spec.kind)) &&
-    (availabilities.length === 0 || availabilities.includes(service.status)) &&
-    (request.enabled === undefined || entry.enabled === request.enabled);
+  return {
+    ...test,
+    latency: durationOf(latencyMs),
+    credentialState: credentialStateOf(credentialState),
+  };
 }

@@ -97,6 +97,16 @@ export class Leases {
     return this.#byService.get(serviceId);
   }
 
+  /** Whether the stream of this lease is open. */
+  isAttached(leaseId: string): boolean {
+    return this.#byId.get(leaseId)?.link.name === "attached";
+  }
+
+  /** Wall-clock ms of the service's last sign of life: its record's own may be of long ago. */
+  lastSeenAt(service: ServiceRecord): number {
+    return this.#byService.get(service.id)?.lastSeenAt ?? service.lastSeenAt;
+  }
+
   grantOf(service: ServiceRecord): Grant {
     return grantFor(service.ttlMs, this.size, this.#options.policy);
   }

@@ -1,4 +1,5 @@
 import { invalidField } from "../core/errors.js";
+import { sizeOf } from "./record-size.js";
 
 const MAX_PAGE_SIZE = 1_000;
 /** Characters of a page, of at most three bytes each: clients refuse messages over 4 MiB. */
@@ -44,31 +45,10 @@ function fitting<Item>(
 ): number {
   let text = 0;
   for (const [i, item] of items.slice(0, size).entries()) {
-    for (const record of recordsOf(item)) text += textOf(record);
+    for (const record of recordsOf(item)) text += sizeOf(record);
     if (text > MAX_PAGE_TEXT && i > 0) return i;
   }
   return size;
-}
-
-const texts = new WeakMap<object, number>();
-
-/** The characters in a record, counted once. */
-function textOf(record: object): number {
-  let text = texts.get(record);
-  if (text === undefined) {
-    text = charactersIn(record);
-    texts.set(record, text);
-  }
-  return text;
-}
-
-function charactersIn(value: unknown): number {
-  if (typeof value === "string") return value.length;
-  if (typeof value !== "object" || value === null) return 1;
-  return Object.entries(value).reduce(
-    (sum, [key, inner]) => sum + key.length + charactersIn(inner),
-    0,
-  );
 }
 
 function compare(a: string, b: string): number {

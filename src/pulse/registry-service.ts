@@ -12,8 +12,18 @@ import type {
   RegisterRequest,
   RegisterResponseSchema,
   RegistryService,
+  WatchServicesRequest,
+  WatchServicesResponse,
 } from "../../gen/pulse/v1/registry_service_pb.js";
+import { isVisible, resolveEntry } from "../core/entry.js";
+import { SECRET_RULE, USERNAME_RULE } from "../core/entry-fields.js";
 import { collect, type FieldViolation, invalid, invalidField, notFound } from "../core/errors.js";
+import {
+  matchesService,
+  type ServiceFilter,
+  type ServiceTraits,
+  traitsOfService,
+} from "../core/filter.js";
 import { checkTtl, type LeasePolicy } from "../core/lease.js";
 import {
   type RegisterRequest as CheckedRegister,
@@ -33,12 +43,16 @@ import {
   readStatus,
   serviceOf,
 } from "./convert.js";
+import { explain } from "./explain.js";
 import type { ScopeTable } from "./guard.js";
 import type { HeartbeatStreams } from "./heartbeat-streams.js";
+import type { History } from "./history.js";
 import type { Leases } from "./leases.js";
 import { pageOf } from "./page.js";
 import type { Registry } from "./registry.js";
+import { writeResumeToken } from "./resume-token.js";
 import { hashSecret } from "./tokens.js";
+import type { WatchHub } from "./watch-hub.js";
 
 const INSTANCE_ID_RULE: TextRule = {
   max: 128,
@@ -46,8 +60,6 @@ const INSTANCE_ID_RULE: TextRule = {
   form: "letters, digits, dots, colons, hyphens and underscores",
 };
 const INSTANCE_SECRET_RULE: TextRule = { min: 16, max: 512 };
-const USERNAME_RULE: TextRule = { max: 256 };
-const API_KEY_RULE: TextRule = { max: 4_096 };
 const STATUS_REASON_RULE: TextRule = { max: 256 };
 
 export const REGISTRY_SCOPES: ScopeTable<typeof RegistryService> = {
@@ -56,6 +68,8 @@ export const REGISTRY_SCOPES: ScopeTable<typeof RegistryService> = {
   deregister: ["register"],
   listServices: ["observe", "discover"],
   getService: ["observe", "discover"],
+  watchServices: ["observe", "discover"],
+  explainService: ["observe", "discover"],
 };
 
 export interface RegistryServiceOptions {
@@ -65,18 +79,22 @@ export interface RegistryServiceOptions {
   readonly policy: LeasePolicy;
   /** Past it a new registration is refused; present ones may register again. */
   readonly maxServices: number;
+  readonly history: History;
+  readonly hub: WatchHub<ServiceRecord, ServiceTraits, WatchServicesResponse>;
 }
 
 export function createRegistryService(
   options: RegistryServiceOptions,
 ): ServiceImpl<typeof RegistryService> {
-  const { registry, leases } = options;
+  const { registry, leases, history } = options;
   return {
     register: (request) => handleRegister(request, options),
     heartbeat: (requests) => handleHeartbeat(requests, options),
     deregister: (request, context) => handleDeregister(request, context, registry),
-    listServices: (request) => handleListServices(request, registry, leases),
+    listServices: (request) => handleListServices(request, options),
     getService: (request) => handleGetService(request, registry, leases),
+    watchServices: (request, context) => handleWatchServices(request, context, options),
+    explainService: ({ id }) => explain(id, { catalog: registry.catalog, history, leases }),
   };
 }
 
@@ -84,9 +102,10 @@ async function handleRegister(
   request: RegisterRequest,
   { registry, leases, policy, maxServices }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
-  const checked = checkRegister(request, policy);
+  const checked = checkRegister(request, policy, (leaseId) => leases.isAttached(leaseId));
   const { service, newSecret } = await registry.run(register(checked, hashSecret, maxServices));
   const entry = registry.catalog.entryOf(service.id);
+  const resolved = entry && resolveEntry(entry, service);
   return {
     service: serviceOf(service, service.lastSeenAt),
     lease: leaseOf(service, leases.grantOf(service)),
@@ -94,13 +113,17 @@ async function handleRegister(
     epoch: registry.epoch,
     revision: service.revision,
     instanceSecret: newSecret ?? "",
-    ...(entry && !entry.removed
-      ? { downloadClient: downloadClientOf(entry, service, undefined, false) }
+    ...(resolved && isVisible(resolved)
+      ? { downloadClient: downloadClientOf(resolved, undefined, false) }
       : {}),
   };
 }
 
-function checkRegister(request: RegisterRequest, policy: LeasePolicy): CheckedRegister {
+function checkRegister(
+  request: RegisterRequest,
+  policy: LeasePolicy,
+  isAttached: CheckedRegister["isAttached"],
+): CheckedRegister {
   const { service, instanceId, instanceSecret, serviceUsername, serviceApiKey } = request;
   const violations: FieldViolation[] = [];
   const spec = collect(violations, () => readService(service));
@@ -111,7 +134,7 @@ function checkRegister(request: RegisterRequest, policy: LeasePolicy): CheckedRe
       violations.push({ field: "instance_secret", description: "needs an instance_id to prove" });
   }
   checkText(violations, "service_username", serviceUsername ?? "", USERNAME_RULE);
-  checkText(violations, "service_api_key", serviceApiKey ?? "", API_KEY_RULE);
+  checkText(violations, "service_api_key", serviceApiKey ?? "", SECRET_RULE);
   const ttlMs = collect(violations, () =>
     checkTtl(request.requestedTtl && readDuration(request.requestedTtl), policy),
   );
@@ -131,6 +154,8 @@ function checkRegister(request: RegisterRequest, policy: LeasePolicy): CheckedRe
     status,
     statusReason: request.statusReason,
     ttlMs,
+    heldLeaseId: request.leaseId,
+    isAttached,
   };
 }
 
@@ -169,25 +194,47 @@ async function handleDeregister(
 
 function handleListServices(
   request: ListServicesRequest,
-  { catalog }: Registry,
-  leases: Leases,
+  { registry: { catalog }, leases, history }: RegistryServiceOptions,
 ): MessageInitShape<typeof ListServicesResponseSchema> {
-  const statuses = request.statuses.map((value, i) => readStatus(value, `statuses[${i}]`));
-  const matches = (service: ServiceRecord) =>
-    (request.type === "" || service.spec.type === request.type) &&
-    request.capabilities.every((wanted) => service.spec.capabilities.includes(wanted)) &&
-    (statuses.length === 0 || statuses.includes(service.status));
+  const filter = readFilter(request);
   const page = pageOf(
-    [...catalog.services()].filter(matches),
+    [...catalog.services()].filter((service) => matchesService(filter, traitsOfService(service))),
     ({ id }) => id,
     (service) => [service],
     request,
   );
   return {
-    services: page.items.map((service) => serviceOf(service, lastSeenAt(service, leases))),
+    services: page.items.map((service) => serviceOf(service, leases.lastSeenAt(service))),
     nextPageToken: page.nextPageToken,
     revision: catalog.revision,
+    resumeToken: writeResumeToken(history.point),
   };
+}
+
+function handleWatchServices(
+  request: WatchServicesRequest,
+  context: HandlerContext,
+  { hub }: RegistryServiceOptions,
+): AsyncIterable<WatchServicesResponse> {
+  const filter = readFilter(request);
+  return hub.watch({
+    matches: (traits) => matchesService(filter, traits),
+    withCredentials: false,
+    filterKey: JSON.stringify(filter),
+    resumeToken: request.resumeToken,
+    tokenId: callerOf(context).tokenId,
+  });
+}
+
+/** What lists and watches of services have in common. */
+function readFilter(
+  request: Pick<ListServicesRequest, "type" | "capabilities" | "statuses">,
+): ServiceFilter {
+  const { type, capabilities } = request;
+  const statuses = request.statuses.flatMap(
+    (value, i) => readStatus(value, `statuses[${i}]`) ?? [],
+  );
+  return { type, capabilities, statuses };
 }
 
 function handleGetService(
@@ -198,9 +245,5 @@ function handleGetService(
   if (id === "") throw invalidField("id", "is required");
   const service = catalog.service(id);
   if (!service || service.removed) throw notFound("service", id);
-  return { service: serviceOf(service, lastSeenAt(service, leases)) };
-}
-
-function lastSeenAt(service: ServiceRecord, leases: Leases): number {
-  return leases.ofService(service.id)?.lastSeenAt ?? service.lastSeenAt;
+  return { service: serviceOf(service, leases.lastSeenAt(service)) };
 }

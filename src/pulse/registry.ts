@@ -1,4 +1,4 @@
-import { Catalog } from "../core/catalog.js";
+import { type AppliedChange, Catalog } from "../core/catalog.js";
 import type { Commit } from "../core/change.js";
 import type { Command, Decision } from "../core/decision.js";
 import { DomainError } from "../core/errors.js";
@@ -48,10 +48,12 @@ export interface Registry {
   /** Resolves if someone else wrote to the store: from then on every command fails. */
   readonly diverged: Promise<StoreDivergedError>;
   /** Called after each commit is applied, in revision order. What it throws is logged: the commit stands. */
-  onCommit(listener: (commit: Commit) => void): void;
+  onCommit(listener: CommitListener): void;
   /** Resolves when nothing waits. */
   idle(): Promise<void>;
 }
+
+export type CommitListener = (commit: Commit, changes: readonly AppliedChange[]) => void;
 
 type Settled =
   | { readonly ok: true; readonly value: unknown }
@@ -60,7 +62,7 @@ type Settled =
 export function createRegistry(options: RegistryOptions): Registry {
   const { store, stored, clock, random, log } = options;
   const catalog = Catalog.load(stored);
-  const listeners: ((commit: Commit) => void)[] = [];
+  const listeners: CommitListener[] = [];
 
   let tellDiverged: (error: StoreDivergedError) => void = () => {};
   const diverged = new Promise<StoreDivergedError>((resolve) => {
@@ -80,15 +82,15 @@ export function createRegistry(options: RegistryOptions): Registry {
     if (commits.length === 0) return outcomes;
     await store.commit(commits, catalog.revision);
     for (const commit of commits) {
-      catalog.apply(commit);
-      for (const listener of listeners) tell(listener, commit);
+      const changes = catalog.apply(commit);
+      for (const listener of listeners) tell(listener, commit, changes);
     }
     return outcomes;
   }
 
-  function tell(listener: (commit: Commit) => void, commit: Commit): void {
+  function tell(listener: CommitListener, commit: Commit, changes: readonly AppliedChange[]): void {
     try {
-      listener(commit);
+      listener(commit, changes);
     } catch (error) {
       log.error({ err: error, revision: String(commit.revision) }, "registry.listener_failed");
     }

@@ -15,17 +15,22 @@ import { type Store, StoreOpenError } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
 import { createReflection } from "../wire/reflection.js";
 import { mount, startServer, type WireServer } from "../wire/server.js";
+import { startCompaction } from "./compaction.js";
 import { createDownloadClientService, DOWNLOAD_CLIENT_SCOPES } from "./download-client-service.js";
 import { SWEEP_INTERVAL_MS, startExpiry } from "./expiry.js";
+import { startForgetting } from "./forgetting.js";
 import { type GuardOptions, guard } from "./guard.js";
 import { createHeartbeatStreams } from "./heartbeat-streams.js";
+import { DEFAULT_HISTORY_POLICY, History, type HistoryPolicy } from "./history.js";
 import { Leases } from "./leases.js";
 import { createRegistry } from "./registry.js";
 import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
 import { drainingError } from "./status.js";
 import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
 import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
+import { DEFAULT_WATCH_POLICY, type WatchPolicy } from "./watch-hub.js";
 import { watchStore } from "./watched-store.js";
+import { startWatching } from "./watching.js";
 
 export interface PulseOptions {
   /** Port 0 takes a free one. */
@@ -40,6 +45,11 @@ export interface PulseOptions {
   readonly policy?: Partial<LeasePolicy>;
   /** Registrations that one Pulse holds; 100,000. */
   readonly maxServices?: number;
+  /** How much of the past is kept for watchers and timelines. */
+  readonly history?: Partial<HistoryPolicy>;
+  readonly watch?: Partial<WatchPolicy>;
+  /** A service that is OFFLINE for longer is removed, in ms while Pulse runs; 30 days. Infinity: never. */
+  readonly forgetAfterMs?: number;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests. */
@@ -70,6 +80,7 @@ const DRAIN_RETRY_AFTER_MS = 1_000;
 /** Calls that run get this long to finish; with the rest of a stop it stays below 10 s. */
 const DRAIN_GRACE_MS = 5_000;
 const DEFAULT_MAX_SERVICES = 100_000;
+const DEFAULT_FORGET_AFTER_MS = 30 * 24 * 3_600_000;
 /** Name in grpc.health.v1: NOT_SERVING while expiry is held. */
 const EXPIRY_HEALTH = "pulse.expiry";
 /** Name in grpc.health.v1: NOT_SERVING while the database cannot be written. */
@@ -99,7 +110,8 @@ async function startOn(
 ): Promise<PulseServer> {
   const { listen, dataDirectory, log } = options;
   const policy = { ...DEFAULT_LEASE_POLICY, ...options.policy };
-  const stored = await opened.load();
+  const historyPolicy = { ...DEFAULT_HISTORY_POLICY, ...options.history };
+  const stored = await opened.load(historyPolicy.maxCommits);
   const health = createHealth([
     RegistryService.typeName,
     DownloadClientService.typeName,
@@ -114,9 +126,22 @@ async function startOn(
   const registryTime = new RegistryTime(stored.registryTimeMs, () => clock.now(), MAX_STEP_MS);
   const registryNow = () => registryTime.now();
   const registry = createRegistry({ store, stored, clock, random, registryNow, log });
+  const history = new History(stored, historyPolicy);
+  const compaction = startCompaction({ history, store, clock, log });
+  registry.onCommit((commit, changes) => {
+    history.append(commit, changes); // first of all, since all others look it up
+    compaction.afterCommit();
+  });
   const tokenFiles = await prepareTokenFiles(join(dataDirectory, "tokens"), registry, random, log);
   const leases = new Leases({ registry, policy, clock, registryNow, log });
   const streams = createHeartbeatStreams(leases);
+  const watching = startWatching({
+    registry,
+    leases,
+    history,
+    clock,
+    policy: { ...DEFAULT_WATCH_POLICY, ...options.watch },
+  });
 
   const expiry = startExpiry({
     leases,
@@ -126,6 +151,14 @@ async function startOn(
     windowMs: policy.defaultTtlMs,
     log,
     onHold: (isHeld) => health.set(EXPIRY_HEALTH, healthOf(!isHeld)),
+  });
+
+  const forgetting = startForgetting({
+    registry,
+    clock,
+    registryNow,
+    forgetAfterMs: options.forgetAfterMs ?? DEFAULT_FORGET_AFTER_MS,
+    log,
   });
 
   let stopping: Promise<void> | undefined;
@@ -146,7 +179,15 @@ async function startOn(
         RegistryService,
         guard(
           RegistryService,
-          createRegistryService({ registry, leases, streams, policy, maxServices }),
+          createRegistryService({
+            registry,
+            leases,
+            streams,
+            policy,
+            maxServices,
+            history,
+            hub: watching.services,
+          }),
           REGISTRY_SCOPES,
           guarding,
         ),
@@ -155,7 +196,13 @@ async function startOn(
         DownloadClientService,
         guard(
           DownloadClientService,
-          createDownloadClientService({ registry, leases }),
+          createDownloadClientService({
+            registry,
+            leases,
+            history,
+            hub: watching.downloadClients,
+            clock,
+          }),
           DOWNLOAD_CLIENT_SCOPES,
           guarding,
         ),
@@ -182,15 +229,23 @@ async function startOn(
     },
     onInternalError: (path, error) => log.error({ err: error, path }, "rpc.adapter_error"),
   }).catch(async (error: unknown) => {
-    await expiry.stop();
+    await stopTimers();
+    watching.drain(0);
     throw error;
   });
+
+  async function stopTimers(): Promise<void> {
+    forgetting.stop();
+    await expiry.stop();
+    await compaction.stop();
+  }
 
   async function stopAll(): Promise<void> {
     log.info({}, "pulse.draining");
     health.shutdown();
-    await expiry.stop(); // first, so that streams that end now break nobody's lease
+    await stopTimers(); // first, so that streams that end now break nobody's lease
     streams.drain(DRAIN_RETRY_AFTER_MS);
+    watching.drain(DRAIN_RETRY_AFTER_MS);
     await wire.stop(DRAIN_GRACE_MS);
     await registry.idle();
     await store.close();

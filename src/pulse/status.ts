@@ -23,7 +23,7 @@ export function toStatus(error: unknown, log: Log, random: Random): ConnectError
     const { code, reason, retryAfterMs } = statusOf(error.refusal);
     return new ConnectError(error.message, code, undefined, [
       { desc: ErrorInfoSchema, value: { domain: DOMAIN, reason, metadata: {} } },
-      ...(error.refusal.kind === "invalid"
+      ...("violations" in error.refusal
         ? [{ desc: BadRequestSchema, value: { fieldViolations: [...error.refusal.violations] } }]
         : []),
       ...(retryAfterMs === undefined
@@ -54,6 +54,12 @@ function statusOf(refusal: Refusal): Status {
       return { code: Code.NotFound, reason: "NOT_FOUND" };
     case "precondition":
       return { code: Code.FailedPrecondition, reason: refusal.reason };
+    case "conflict":
+      return { code: Code.Aborted, reason: refusal.reason };
+    case "exists":
+      return { code: Code.AlreadyExists, reason: refusal.reason };
+    case "lagging":
+      return { code: Code.ResourceExhausted, reason: "WATCHER_LAGGING" };
     case "draining":
       return { code: Code.Unavailable, reason: "DRAINING", retryAfterMs: refusal.retryAfterMs };
     case "store-unavailable":

@@ -39,9 +39,10 @@ export function watchStore(
     get isAvailable() {
       return isAvailable;
     },
-    load: () => store.load(),
+    load: (maxHistory) => store.load(maxHistory),
     commit: (commits, previous) => watch(store.commit(commits, previous)),
     flush: (flush) => watch(store.flush(flush)),
+    compact: (revision) => watch(store.compact(revision)),
     close: () => store.close(),
   };
 }

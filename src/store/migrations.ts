@@ -6,7 +6,7 @@ import { StoreOpenError } from "./store.js";
 export type Migration = (db: Kysely<Schema>) => Promise<void>;
 
 /** Append only: a store remembers how many of them it has had. */
-export const MIGRATIONS: readonly Migration[] = [createTables];
+export const MIGRATIONS: readonly Migration[] = [createTables, addOperators];
 
 /**
  * Brings a store to the newest schema, all in one transaction.
@@ -101,4 +101,43 @@ async function createTables(db: Kysely<Schema>): Promise<void> {
     .addColumn("created_at", "double precision", (column) => column.notNull())
     .addColumn("revoked_at", "double precision")
     .execute();
+}
+
+/** Entries made by hand, overrides and deletions; what changes came to. */
+async function addOperators(db: Kysely<Schema>): Promise<void> {
+  await db.schema
+    .alterTable("change_log")
+    .addColumn("detail", "text", (column) => column.notNull().defaultTo(""))
+    .execute();
+  // SQLite cannot make a column optional: the table is made anew.
+  await db.schema.alterTable("download_clients").renameTo("old_download_clients").execute();
+  await db.schema
+    .createTable("download_clients")
+    .addColumn("id", "text", (column) => column.primaryKey().notNull())
+    .addColumn("source", "text", (column) => column.notNull())
+    .addColumn("service_id", "text", (column) => column.references("services.id"))
+    .addColumn("access", "text", (column) => column.notNull())
+    .addColumn("credentials", "text")
+    .addColumn("credential_state", "text", (column) => column.notNull())
+    .addColumn("name", "text", (column) => column.notNull())
+    .addColumn("enabled", "integer", (column) => column.notNull())
+    .addColumn("priority", "double precision", (column) => column.notNull())
+    .addColumn("category", "text", (column) => column.notNull())
+    .addColumn("directory", "text", (column) => column.notNull())
+    .addColumn("tags", "text", (column) => column.notNull())
+    .addColumn("settings", "text", (column) => column.notNull())
+    .addColumn("created_at", "double precision", (column) => column.notNull())
+    .addColumn("updated_at", "double precision", (column) => column.notNull())
+    .addColumn("rev", "bigint", (column) => column.notNull())
+    .addColumn("deleted_at", "double precision")
+    .execute();
+  await sql`
+    insert into download_clients (
+      id, source, service_id, access, credential_state, name, enabled, priority,
+      category, directory, tags, settings, created_at, updated_at, rev)
+    select
+      id, 'auto', service_id, '{}', 'unverified', name, enabled, priority,
+      category, directory, tags, settings, created_at, updated_at, rev
+    from old_download_clients`.execute(db);
+  await sql`drop table old_download_clients`.execute(db);
 }

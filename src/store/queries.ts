@@ -1,8 +1,10 @@
 import { type CompiledQuery, type Kysely, type RawBuilder, sql } from "kysely";
 import type { Commit } from "../core/change.js";
+import type { Secrets } from "../lib/sealing.js";
 import { BulkStatement } from "./bulk-statement.js";
 import {
   changeLogRows,
+  commitSummaries,
   downloadClientRow,
   entryRecord,
   serviceRecord,
@@ -11,7 +13,6 @@ import {
   tokenRow,
 } from "./records.js";
 import type { ChangeLogRow, DownloadClientRow, Schema, ServiceRow, TokenRow } from "./schema.js";
-import type { Secrets } from "./secrets.js";
 import { type PresenceFlush, StoreDivergedError, type StoredRegistry } from "./store.js";
 
 /** The row of a presence, in the order in which the statement names its columns. */
@@ -25,6 +26,8 @@ interface PresenceRow {
 
 /** Presences that are written in one turn of the event loop: some 5 ms. */
 const FLUSH_SLICE = 1_024;
+/** Revisions that one transaction of a compaction deletes: some 5 ms. */
+const COMPACTION_SLICE = 1_000n;
 
 /** All that a registry asks of its database, in terms that both engines understand. */
 export class Queries {
@@ -72,20 +75,29 @@ export class Queries {
   }
 
   /** @throws UnsealError if credentials do not open. */
-  async load(): Promise<StoredRegistry> {
+  async load(maxHistory = Number.MAX_SAFE_INTEGER): Promise<StoredRegistry> {
     return this.#db.transaction().execute(async (trx) => {
       const clock = await trx.selectFrom("clock").selectAll().executeTakeFirstOrThrow();
       const services = await trx.selectFrom("services").selectAll().execute();
       const downloadClients = await trx.selectFrom("download_clients").selectAll().execute();
       const tokens = await trx.selectFrom("tokens").selectAll().execute();
+      const changes = await trx
+        .selectFrom("change_log")
+        .selectAll()
+        .where("rev", ">", clock.rev - BigInt(maxHistory))
+        .where("rev", ">", clock.min_rev)
+        .orderBy("rev")
+        .orderBy("position")
+        .execute();
       return {
         epoch: clock.epoch,
         revision: clock.rev,
         stamp: clock.stamp,
         registryTimeMs: clock.registry_time_ms,
         services: services.map((row) => serviceRecord(row, this.#secrets)),
-        entries: downloadClients.map(entryRecord),
+        entries: downloadClients.map((row) => entryRecord(row, this.#secrets)),
         tokens: tokens.map(tokenRecord),
+        history: commitSummaries(changes),
       };
     });
   }
@@ -100,7 +112,10 @@ export class Queries {
     const services = newest(commits.flatMap((commit) => commit.services)).map((record) =>
       serviceRow(record, this.#secrets),
     );
-    const entries = newest(commits.flatMap((commit) => commit.entries)).map(downloadClientRow);
+    const removed = commits.flatMap((commit) => commit.removedEntryIds);
+    const entries = newest(commits.flatMap((commit) => commit.entries))
+      .filter(({ id }) => !removed.includes(id)) // an id never comes back
+      .map((record) => downloadClientRow(record, this.#secrets));
     const tokens = newest(commits.flatMap((commit) => commit.tokens)).map(tokenRow);
     const changes = commits.flatMap(changeLogRows);
     await this.#db.transaction().execute(async (trx) => {
@@ -110,6 +125,8 @@ export class Queries {
       if (numAffectedRows !== 1n) throw await this.#diverged(trx, previous);
       await this.#services.run(trx, services); // before the entries that refer to them
       await this.#downloadClients.run(trx, entries);
+      if (removed.length > 0)
+        await trx.deleteFrom("download_clients").where("id", "in", removed).execute();
       await this.#tokens.run(trx, tokens);
       await this.#log.run(trx, changes);
     });
@@ -130,6 +147,27 @@ export class Queries {
         await this.#presences.run(trx, rows.slice(from, from + FLUSH_SLICE));
       }
     });
+  }
+
+  /** In slices, each a transaction of its own that begins by saying what it takes. */
+  async compact(revision: bigint): Promise<void> {
+    for (;;) {
+      const oldest = await this.#db
+        .selectFrom("change_log")
+        .select("rev")
+        .where("rev", "<=", revision)
+        .orderBy("rev")
+        .limit(1)
+        .executeTakeFirst();
+      if (!oldest) return;
+      const sliceEnd = oldest.rev + COMPACTION_SLICE - 1n;
+      const upTo = sliceEnd < revision ? sliceEnd : revision;
+      await this.#db.transaction().execute(async (trx) => {
+        await trx.updateTable("clock").set({ min_rev: upTo }).execute();
+        await trx.deleteFrom("change_log").where("rev", "<=", upTo).execute();
+      });
+      await new Promise(setImmediate); // commits and heartbeats do not wait for all of it
+    }
   }
 
   async #diverged(db: Kysely<Schema>, previous: bigint): Promise<StoreDivergedError> {

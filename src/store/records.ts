@@ -1,5 +1,5 @@
-import type { Commit } from "../core/change.js";
-import type { EntryRecord } from "../core/entry.js";
+import type { Change, ChangeReason, Commit, CommitSummary } from "../core/change.js";
+import type { Access, EntryRecord, Target } from "../core/entry.js";
 import type {
   CredentialState,
   ServiceRecord,
@@ -7,16 +7,17 @@ import type {
   ServiceStatus,
 } from "../core/service.js";
 import type { Scope, TokenRecord } from "../core/token.js";
+import type { Secrets } from "../lib/sealing.js";
 import type {
   ChangeLogRow,
   DownloadClientRow,
   ServiceRow,
+  StoredChange,
   StoredDownloadClient,
   StoredService,
   StoredToken,
   TokenRow,
 } from "./schema.js";
-import type { Secrets } from "./secrets.js";
 
 // Records to rows and back. All rows of a table have the same keys in the same
 // order: statements that were compiled once rely on it.
@@ -91,10 +92,17 @@ function placeOf(serviceId: string): string {
   return `services.credentials ${serviceId}`;
 }
 
-export function downloadClientRow(record: EntryRecord): DownloadClientRow {
+export function downloadClientRow(record: EntryRecord, secrets: Secrets): DownloadClientRow {
+  const { origin } = record;
+  const isAuto = origin.source === "auto";
+  const { username, password, ...access } = isAuto ? origin.overrides : origin.target;
   return {
     id: record.id,
-    service_id: record.serviceId,
+    source: origin.source,
+    service_id: isAuto ? origin.serviceId : null,
+    access: JSON.stringify(access),
+    credentials: sealLogin({ username, password }, record.id, secrets),
+    credential_state: record.credentialState,
     name: record.name,
     enabled: Number(record.enabled),
     priority: record.priority,
@@ -105,14 +113,20 @@ export function downloadClientRow(record: EntryRecord): DownloadClientRow {
     created_at: record.createdAt,
     updated_at: record.updatedAt,
     rev: record.revision,
-    removed: Number(record.removed),
+    deleted_at: record.deletedAt ?? null,
   };
 }
 
-export function entryRecord(row: StoredDownloadClient): EntryRecord {
+/** @throws UnsealError if the credentials were not sealed for this row. */
+export function entryRecord(row: StoredDownloadClient, secrets: Secrets): EntryRecord {
+  const access = { ...JSON.parse(row.access), ...openLogin(row, secrets) };
   return {
     id: row.id,
-    serviceId: row.service_id,
+    origin:
+      row.service_id === null
+        ? { source: "manual", target: access as Target }
+        : { source: "auto", serviceId: row.service_id, overrides: access as Partial<Access> },
+    credentialState: row.credential_state as CredentialState,
     name: row.name,
     enabled: row.enabled === 1n,
     priority: row.priority,
@@ -123,8 +137,26 @@ export function entryRecord(row: StoredDownloadClient): EntryRecord {
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     revision: row.rev,
-    removed: row.removed === 1n,
+    deletedAt: row.deleted_at ?? undefined,
   };
+}
+
+type Login = { readonly [Field in "username" | "password"]: string | undefined };
+
+/** JSON drops what is absent, which is not the same as empty: an override may be to no password at all. */
+function sealLogin(login: Login, entryId: string, secrets: Secrets): string | null {
+  if (login.username === undefined && login.password === undefined) return null;
+  return secrets.seal(JSON.stringify(login), placeOfLogin(entryId));
+}
+
+function openLogin({ id, credentials }: StoredDownloadClient, secrets: Secrets): object {
+  return credentials === null
+    ? {}
+    : (JSON.parse(secrets.open(credentials, placeOfLogin(id))) as object);
+}
+
+function placeOfLogin(entryId: string): string {
+  return `download_clients.credentials ${entryId}`;
 }
 
 export function tokenRow(record: TokenRecord): TokenRow {
@@ -159,5 +191,26 @@ export function changeLogRows(commit: Commit): ChangeLogRow[] {
     subject: change.subject,
     subject_id: change.subjectId,
     type: change.type,
+    detail: change.detail,
   }));
+}
+
+/** @param rows in the order of revision and position */
+export function commitSummaries(rows: readonly StoredChange[]): CommitSummary[] {
+  const summaries: (CommitSummary & { readonly changes: Change[] })[] = [];
+  for (const row of rows) {
+    let summary = summaries.at(-1);
+    if (summary?.revision !== row.rev) {
+      const { rev: revision, stamp, at } = row;
+      summary = { revision, stamp, at, reason: row.reason as ChangeReason, changes: [] };
+      summaries.push(summary);
+    }
+    summary.changes.push({
+      subject: row.subject as Change["subject"],
+      subjectId: row.subject_id,
+      type: row.type as Change["type"],
+      detail: row.detail,
+    });
+  }
+  return summaries;
 }

@@ -40,7 +40,7 @@ interface ClockTable {
   key_check: string;
 }
 
-/** One row for each change of a commit; those of one commit share all but the last four columns. */
+/** One row for each change of a commit; those of one commit share all up to `reason`. */
 interface ChangeLogTable {
   rev: Int;
   stamp: string;
@@ -51,6 +51,7 @@ interface ChangeLogTable {
   subject: string;
   subject_id: string;
   type: string;
+  detail: string;
 }
 
 interface ServicesTable {
@@ -78,7 +79,15 @@ interface ServicesTable {
 
 interface DownloadClientsTable {
   id: string;
-  service_id: string;
+  /** `auto` or `manual`. */
+  source: string;
+  /** Null for a manual one. */
+  service_id: string | null;
+  /** What overrides the service, or the whole of a manual one, but for the credentials. */
+  access: Json;
+  /** User name and password among these, sealed together; null if there are none. */
+  credentials: string | null;
+  credential_state: string;
   name: string;
   enabled: Flag;
   priority: number;
@@ -89,7 +98,7 @@ interface DownloadClientsTable {
   created_at: number;
   updated_at: number;
   rev: Int;
-  removed: Flag;
+  deleted_at: number | null;
 }
 
 interface TokensTable {
@@ -102,6 +111,7 @@ interface TokensTable {
 }
 
 export type ChangeLogRow = Insertable<ChangeLogTable>;
+export type StoredChange = Selectable<ChangeLogTable>;
 export type ServiceRow = Insertable<ServicesTable>;
 export type StoredService = Selectable<ServicesTable>;
 export type DownloadClientRow = Insertable<DownloadClientsTable>;

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
-import { KEY_BYTES, parseKey, Secrets } from "./secrets.js";
+import { KEY_BYTES, Secrets } from "../lib/sealing.js";
 import { StoreOpenError } from "./store.js";
 
 const KEY_FILE = "secret.key";
@@ -63,4 +63,13 @@ async function readKeyFile(path: string, mayCreate: boolean, random: Random): Pr
   throw new StoreOpenError(
     `${path} is missing, and the database beside it is encrypted with that key: restore the file, or set PULSE_SECRET_KEY`,
   );
+}
+
+/** The 32 bytes of a key written as hex or base64 (of either alphabet), or undefined if it is neither. */
+export function parseKey(text: string): Buffer | undefined {
+  const trimmed = text.trim();
+  if (/^[0-9a-f]{64}$/i.test(trimmed)) return Buffer.from(trimmed, "hex");
+  if (!/^[A-Za-z0-9+/_-]{43}=?$/.test(trimmed)) return undefined;
+  const key = Buffer.from(trimmed, "base64");
+  return key.length === KEY_BYTES ? key : undefined;
 }

@@ -1,4 +1,4 @@
-import { UnsealError } from "./secrets.js";
+import { UnsealError } from "../lib/sealing.js";
 import { StoreOpenError, StoreUnavailableError } from "./store.js";
 
 /** Causes that lie with the disk or another process, in words: a later try may succeed. */

@@ -31,8 +31,8 @@ export class SqliteStore implements Store {
     this.#parts = parts;
   }
 
-  load(): Promise<StoredRegistry> {
-    return attemptOpen(this.#parts.path, () => this.#parts.queries.load());
+  load(maxHistory?: number): Promise<StoredRegistry> {
+    return attemptOpen(this.#parts.path, () => this.#parts.queries.load(maxHistory));
   }
 
   commit(commits: readonly Commit[], previous: bigint): Promise<void> {
@@ -41,6 +41,10 @@ export class SqliteStore implements Store {
 
   flush(flush: PresenceFlush): Promise<void> {
     return this.#use((queries) => queries.flush(flush));
+  }
+
+  compact(revision: bigint): Promise<void> {
+    return this.#use((queries) => queries.compact(revision));
   }
 
   close(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Commit } from "../core/change.js";
+import type { Commit, CommitSummary } from "../core/change.js";
 import type { EntryRecord } from "../core/entry.js";
 import type { Presence, ServiceRecord } from "../core/service.js";
 import type { TokenRecord } from "../core/token.js";
@@ -15,6 +15,8 @@ export interface StoredRegistry {
   readonly services: readonly ServiceRecord[];
   readonly entries: readonly EntryRecord[];
   readonly tokens: readonly TokenRecord[];
+  /** What is left of the change log: every commit after some revision, up to the newest. */
+  readonly history: readonly CommitSummary[];
 }
 
 /** Signs of life of one instance, as they are flushed in batches. */
@@ -30,8 +32,11 @@ export interface FlushedPresence extends Presence {
  * used just now, and then nothing was written.
  */
 export interface Store {
-  /** @throws StoreOpenError if what is stored is damaged. */
-  load(): Promise<StoredRegistry>;
+  /**
+   * @param maxHistory how many commits of the change log to read, the newest ones; all if left out
+   * @throws StoreOpenError if what is stored is damaged.
+   */
+  load(maxHistory?: number): Promise<StoredRegistry>;
 
   /**
    * Writes the commits in one durable transaction. `previous` is the revision
@@ -42,6 +47,9 @@ export interface Store {
 
   /** Writes signs of life and registry time. No revision, no change. */
   flush(flush: PresenceFlush): Promise<void>;
+
+  /** Forgets the changes up to and with this revision. Slow if there are many, but others need not wait. */
+  compact(revision: bigint): Promise<void>;
 
   close(): Promise<void>;
 }

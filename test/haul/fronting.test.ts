@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import type { ClientTarget, Probe, ProbeFailure } from "../../src/adapters/adapter.js";
 import type {
   Registration,
   ServiceCredentials,
@@ -6,7 +7,6 @@ import type {
   ServiceHealth,
   ServiceLoad,
 } from "../../src/client/index.js";
-import type { ClientTarget, Probe, ProbeFailure } from "../../src/haul/adapter.js";
 import { Fronting } from "../../src/haul/fronting.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { recordingLog } from "../support/recording-log.js";

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type HaulOptions, startHaul } from "../../src/haul/index.js";
+import { FakeQBittorrent, serve } from "../adapters/fake-client.js";
 import { eventually } from "../support/eventually.js";
 import { recordingLog } from "../support/recording-log.js";
 import { freePort } from "../support/stack.js";
-import { FakeQBittorrent, serve } from "./fake-client.js";
 
 // Without a Pulse: what Haul does by itself. With one: test/scenario/.
 
@@ -64,7 +64,7 @@ describe("a Haul without a Pulse", () => {
     const client = new FakeQBittorrent();
     client.password = "plain-secret";
     const url = await serve(client.listener);
-    const target = { kind: "qbittorrent", url, username: "me" };
+    const target = { kind: "qbittorrent", url, username: "me" } as const;
     const wrong = await start({ client: { ...target, secret: "plain-wrong" } });
     await eventually(async () =>
       expect(await status(wrong.url)).toMatchObject({
@@ -91,7 +91,6 @@ describe("a start that cannot be", () => {
   it.each([
     [{ name: " " }, /service.name is missing/],
     [{ pulse: "http://me:plain-secret@nas:9696" }, /pulse must not contain a user/],
-    [{ client: { kind: "gopher", url: "http://nas:70" } }, /kinds it knows are aria2 and qbitt/],
     [{ client: { kind: "aria2", url: "nas:6800" } }, /http or https URL/],
     [{ advertiseUrl: "http://0.0.0.0:1" }, /the advertised URL must name an address/],
     [{ listen: { host: "0.0.0.0", port: 0 } }, /--listen 0.0.0.0 without --advertise-url/],

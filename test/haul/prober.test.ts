@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Probe } from "../../src/haul/adapter.js";
+import type { Probe } from "../../src/adapters/adapter.js";
 import { type Prober, startProber } from "../../src/haul/prober.js";
 import { ManualClock, settle } from "../support/manual-clock.js";
 

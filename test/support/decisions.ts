@@ -72,6 +72,8 @@ export function registerRequest(
     status: "online",
     statusReason: "",
     ttlMs: 15_000,
+    heldLeaseId: "",
+    isAttached: () => false,
     ...rest,
   };
 }

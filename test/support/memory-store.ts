@@ -10,6 +10,8 @@ export class MemoryStore implements Store {
   /** Sizes of the transactions, to see what was grouped. */
   readonly batches: number[] = [];
   flushes = 0;
+  /** As of the last compaction. */
+  compactedRevision = 0n;
   /** While set, every write throws it. */
   failure: Error | undefined;
   #registryTimeMs = 0;
@@ -27,6 +29,7 @@ export class MemoryStore implements Store {
       services: [...this.#services.values()],
       entries: [...this.#entries.values()],
       tokens: [...this.#tokens.values()],
+      history: this.commits.filter(({ revision }) => revision > this.compactedRevision),
     };
   }
 
@@ -37,6 +40,7 @@ export class MemoryStore implements Store {
       this.commits.push(commit);
       for (const service of commit.services) this.#services.set(service.id, service);
       for (const entry of commit.entries) this.#entries.set(entry.id, entry);
+      for (const id of commit.removedEntryIds) this.#entries.delete(id);
       for (const token of commit.tokens) this.#tokens.set(token.id, token);
     }
   }
@@ -50,6 +54,11 @@ export class MemoryStore implements Store {
       if (service?.leaseActive && service.leaseId === leaseId)
         this.#services.set(serviceId, { ...service, ...presence });
     }
+  }
+
+  async compact(revision: bigint): Promise<void> {
+    if (this.failure) throw this.failure;
+    this.compactedRevision = revision;
   }
 
   async close(): Promise<void> {}

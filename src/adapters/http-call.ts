@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { Clock } from "../lib/clock.js";
 import { ProbeError } from "./adapter.js";
+import { withTimeLimit } from "./time-limit.js";
 
 /** A download client that needs longer than this is as good as away. */
 export const CALL_TIMEOUT_MS = 5_000;
@@ -34,31 +35,23 @@ export type HttpCaller = (
 ) => Promise<HttpAnswer>;
 
 export function createHttpCaller(clock: Clock): HttpCaller {
-  return async (url, { maxBytes = DEFAULT_MAX_BYTES, ...request }, signal) => {
-    signal.throwIfAborted();
-    const ending = new AbortController();
-    const abort = () => ending.abort();
-    const timer = clock.setTimer(CALL_TIMEOUT_MS, abort);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      // A redirect may lead anywhere: it is not followed with credentials in hand.
-      const response = await fetch(url, { ...request, redirect: "manual", signal: ending.signal });
-      if (response.status >= 300 && response.status < 400) {
-        await response.body?.cancel();
-        throw redirected();
+  const limit = { clock, timeoutMs: CALL_TIMEOUT_MS, meaning: "it did not answer" };
+  return (url, { maxBytes = DEFAULT_MAX_BYTES, ...request }, signal) =>
+    withTimeLimit(limit, signal, async (signal) => {
+      try {
+        // A redirect may lead anywhere: it is not followed with credentials in hand.
+        const response = await fetch(url, { ...request, redirect: "manual", signal });
+        if (response.status >= 300 && response.status < 400) {
+          await response.body?.cancel();
+          throw redirected();
+        }
+        const text = await readText(response, maxBytes);
+        if (response.status >= 500) throw notWell(response.status);
+        return { status: response.status, text, cookies: cookiePairs(response.headers) };
+      } catch (error) {
+        throw error instanceof ProbeError ? error : noAnswer(error);
       }
-      const text = await readText(response, maxBytes);
-      if (response.status >= 500) throw notWell(response.status);
-      return { status: response.status, text, cookies: cookiePairs(response.headers) };
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof ProbeError) throw error;
-      throw noAnswer(error, ending.signal.aborted);
-    } finally {
-      timer.cancel();
-      signal.removeEventListener("abort", abort);
-    }
-  };
+    });
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string> {
@@ -94,9 +87,7 @@ function notWell(status: number): ProbeError {
 }
 
 /** fetch says "fetch failed" and hides why in its cause. */
-function noAnswer(error: unknown, isTimeout: boolean): ProbeError {
-  if (isTimeout)
-    return new ProbeError("unreachable", `it did not answer within ${CALL_TIMEOUT_MS / 1_000} s`);
+function noAnswer(error: unknown): ProbeError {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no connection";
   if (/CERT|SIGNATURE/.test(code))

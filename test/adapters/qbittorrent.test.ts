@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Adapter } from "../../src/haul/adapter.js";
-import { createAdapter } from "../../src/haul/probe.js";
+import type { Adapter } from "../../src/adapters/adapter.js";
+import { createAdapter } from "../../src/adapters/probe.js";
 import { systemClock } from "../../src/lib/clock.js";
 import { FakeQBittorrent, serve } from "./fake-client.js";
 
@@ -91,7 +91,7 @@ it("too old a version is unsupported, and the message names the oldest that will
   qbittorrent.version = "v4.0.4";
   expect(await adapterFor(RIGHT).probe(signal)).toEqual({
     outcome: "unsupported-version",
-    message: "qBittorrent 4.0.4 is too old: 4.1 is the oldest that can be fronted",
+    message: "qBittorrent 4.0.4 is too old: update it to 4.1 or newer",
   });
 });
 

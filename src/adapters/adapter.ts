@@ -1,15 +1,26 @@
-import type { ServiceLoad } from "../client/index.js";
 import type { HttpCaller } from "./http-call.js";
+
+/** The kinds of download client that can be spoken to. */
+export type ProbeableKind = "aria2" | "haul" | "qbittorrent";
 
 /** A download client and how to log in to it. */
 export interface ClientTarget {
-  /** What it is, such as `qbittorrent`; one of `FRONTABLE_KINDS`. */
-  readonly kind: string;
-  /** Where Haul reaches it: http or https, with its URL base, without user-info. */
+  /** What it is. For one that came from elsewhere, ask `isProbeable`. */
+  readonly kind: ProbeableKind;
+  /** Where it is reached: http or https, with its URL base, without user-info, query or fragment. */
   readonly url: string;
   readonly username?: string;
   /** Password, API key or RPC secret. Never logged, never in a message. */
   readonly secret?: string;
+}
+
+/** How busy a download client is; what is absent is unknown. */
+export interface ClientLoad {
+  readonly freeBytes?: number;
+  readonly active?: number;
+  readonly queued?: number;
+  readonly downloadBytesPerSecond?: number;
+  readonly uploadBytesPerSecond?: number;
 }
 
 /** What a download client said when it was asked. No message holds a secret. */
@@ -18,8 +29,9 @@ export type Probe = ProbeSuccess | ProbeFailure;
 export interface ProbeSuccess {
   readonly outcome: "ok";
   readonly message: string;
+  /** As the client tells it; empty if it does not. */
   readonly version: string;
-  readonly load: ServiceLoad;
+  readonly load: ClientLoad;
   /**
    * Whether the client looked at the credentials. Some let in whoever calls from
    * their own host: that proves nothing for those who call from elsewhere.
@@ -40,11 +52,14 @@ export interface ProbeFailure {
 
 /** Asks one download client. Remembers its session, so probes must not overlap. */
 export interface Adapter {
-  /** Never rejects, but with the signal's reason when it aborts. */
+  /** Ends within 14 s. Never rejects, but with the signal's reason when it aborts. */
   probe(signal: AbortSignal): Promise<Probe>;
 }
 
-/** How one kind is asked. */
+/**
+ * How one kind is asked. Its probe may throw a ProbeError, and need not look at
+ * the time: `call` ends when the signal aborts.
+ */
 export type AdapterFactory = (target: ClientTarget, call: HttpCaller) => Adapter;
 
 /** Thrown inside an adapter to end a probe with this outcome. */

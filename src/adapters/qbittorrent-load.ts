@@ -1,5 +1,5 @@
-import type { ServiceLoad } from "../../client/index.js";
-import { count, isObject, parseJson } from "../json.js";
+import type { ClientLoad } from "./adapter.js";
+import { count, isObject, parseJson } from "./json.js";
 
 /** About 20,000 torrents in full; an answer is that long only once. */
 export const MAX_SYNC_BYTES = 32 * 1024 * 1024;
@@ -16,7 +16,7 @@ export interface SyncedLoad {
   take(answer: string): boolean;
   /** Begins anew, as a new session does. */
   forget(): void;
-  load(): ServiceLoad;
+  load(): ClientLoad;
 }
 
 /**

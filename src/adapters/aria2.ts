@@ -1,8 +1,7 @@
-import type { Adapter, ClientTarget, Probe } from "../adapter.js";
-import { ProbeError } from "../adapter.js";
-import type { HttpCaller } from "../http-call.js";
-import { count, isObject, parseJson, text } from "../json.js";
-import { requireVersion } from "../version.js";
+import { type Adapter, type ClientTarget, type Probe, ProbeError } from "./adapter.js";
+import type { HttpCaller } from "./http-call.js";
+import { count, isObject, parseJson, text } from "./json.js";
+import { requireVersion } from "./version.js";
 
 /** The first version whose RPC takes a secret. */
 const MIN_VERSION = "1.18.4";
@@ -14,7 +13,7 @@ export function createAria2Adapter(target: ClientTarget, call: HttpCaller): Adap
   const params = target.secret ? [`token:${target.secret}`] : [];
 
   async function rpc(method: string, signal: AbortSignal): Promise<Record<string, unknown>> {
-    const body = JSON.stringify({ jsonrpc: "2.0", id: "haul", method, params });
+    const body = JSON.stringify({ jsonrpc: "2.0", id: "probe", method, params });
     const headers = { "content-type": "application/json" };
     const answer = await call(url, { method: "POST", headers, body }, signal);
     if ([401, 403].includes(answer.status)) throw refused(target);

@@ -5,6 +5,14 @@ import {
   type ServerResponse,
 } from "node:http";
 import { onTestFinished } from "vitest";
+import type { ClientTarget, Probe } from "../../src/adapters/adapter.js";
+import { probeClient } from "../../src/adapters/probe.js";
+import { systemClock } from "../../src/lib/clock.js";
+
+/** A probe that nobody cuts short. */
+export function probeOnce(target: ClientTarget, clock = systemClock): Promise<Probe> {
+  return probeClient(target, { clock, signal: new AbortController().signal });
+}
 
 /** Something on loopback that answers as a test likes, until the test ends. Returns its URL. */
 export async function serve(listener: RequestListener): Promise<string> {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { probeClient } from "../../src/haul/index.js";
-import { bodyOf, reply, serve } from "./fake-client.js";
+import { bodyOf, probeOnce, reply, serve } from "./fake-client.js";
 
 /** An aria2 that wants the secret `right` and says what a test likes. */
 function fakeAria2(results: Readonly<Record<string, unknown>> = {}): Promise<string> {
@@ -17,7 +16,7 @@ function fakeAria2(results: Readonly<Record<string, unknown>> = {}): Promise<str
   return serve(async (request, response) => {
     const { method, params } = JSON.parse(await bodyOf(request));
     const answer = (status: number, fields: object) =>
-      reply(response, status, JSON.stringify({ jsonrpc: "2.0", id: "haul", ...fields }));
+      reply(response, status, JSON.stringify({ jsonrpc: "2.0", id: "probe", ...fields }));
     if (request.url !== "/base/jsonrpc") return reply(response, 404, "");
     if (params[0] !== "token:right")
       return answer(400, { error: { code: 1, message: "Unauthorized" } });
@@ -26,7 +25,7 @@ function fakeAria2(results: Readonly<Record<string, unknown>> = {}): Promise<str
 }
 
 const probe = async (results?: Readonly<Record<string, unknown>>, secret = "right") =>
-  probeClient({ kind: "aria2", url: `${await fakeAria2(results)}/base/`, secret });
+  probeOnce({ kind: "aria2", url: `${await fakeAria2(results)}/base/`, secret });
 
 describe("aria2", () => {
   it("with its secret tells version and load; free space it does not know", async () => {

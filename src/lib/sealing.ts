@@ -1,7 +1,8 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
-import type { Random } from "../lib/random.js";
+import type { Random } from "./random.js";
 
 const CIPHER = "aes-256-gcm";
+/** Length of a key. */
 export const KEY_BYTES = 32;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
@@ -14,8 +15,8 @@ export class UnsealError extends Error {
 }
 
 /**
- * Seals texts for the database with AES-256-GCM. Each gets an IV of its own, and
- * is bound to its place: moved to another row, it does not open.
+ * Seals what is kept on disk with AES-256-GCM. Each text gets an IV of its own,
+ * and is bound to its place: moved to another row or file, it does not open.
  */
 export class Secrets {
   readonly #key: KeyObject; // unlike a Buffer, it does not show itself when it is logged
@@ -27,17 +28,23 @@ export class Secrets {
     this.#random = random;
   }
 
-  /** @param place what the text belongs to, the same when it is opened */
-  seal(text: string, place: string): string {
+  /** @param place what the content belongs to, the same when it is opened */
+  seal(content: string | Uint8Array, place: string): string {
     const iv = this.#random.bytes(IV_BYTES);
     const cipher = createCipheriv(CIPHER, this.#key, iv, { authTagLength: TAG_BYTES });
     cipher.setAAD(Buffer.from(place));
-    const sealed = [iv, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()];
+    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    const sealed = [iv, cipher.update(bytes), cipher.final(), cipher.getAuthTag()];
     return PREFIX + Buffer.concat(sealed).toString("base64url");
   }
 
-  /** @throws UnsealError if another key sealed it, or this one for another place, or someone changed it. */
+  /** The text that was sealed. @throws UnsealError as `openBytes` does */
   open(sealed: string, place: string): string {
+    return this.openBytes(sealed, place).toString("utf8");
+  }
+
+  /** @throws UnsealError if another key sealed it, or this one for another place, or someone changed it. */
+  openBytes(sealed: string, place: string): Buffer {
     const bytes = Buffer.from(sealed.slice(PREFIX.length), "base64url");
     if (!sealed.startsWith(PREFIX) || bytes.length < IV_BYTES + TAG_BYTES)
       throw new UnsealError("this is no sealed text of a format that is known here");
@@ -47,18 +54,9 @@ export class Secrets {
     decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
     try {
       const text = decipher.update(bytes.subarray(IV_BYTES, -TAG_BYTES));
-      return Buffer.concat([text, decipher.final()]).toString("utf8");
+      return Buffer.concat([text, decipher.final()]);
     } catch (cause) {
       throw new UnsealError("the sealed text does not open with this key at this place", { cause });
     }
   }
-}
-
-/** The 32 bytes of a key written as hex or base64 (of either alphabet), or undefined if it is neither. */
-export function parseKey(text: string): Buffer | undefined {
-  const trimmed = text.trim();
-  if (/^[0-9a-f]{64}$/i.test(trimmed)) return Buffer.from(trimmed, "hex");
-  if (!/^[A-Za-z0-9+/_-]{43}=?$/.test(trimmed)) return undefined;
-  const key = Buffer.from(trimmed, "base64");
-  return key.length === KEY_BYTES ? key : undefined;
 }

@@ -10,7 +10,7 @@ export function requireVersion(program: string, version: string, least: string):
     if (part < needed)
       throw new ProbeError(
         "unsupported-version",
-        `${program} ${version} is too old: ${least} is the oldest that can be fronted`,
+        `${program} ${version} is too old: update it to ${least} or newer`,
       );
   }
 }

@@ -1,9 +1,8 @@
-import type { Adapter, ClientTarget, Probe } from "../adapter.js";
-import { ProbeError } from "../adapter.js";
-import type { HttpAnswer, HttpCaller } from "../http-call.js";
-import { text } from "../json.js";
-import { requireVersion } from "../version.js";
+import { type Adapter, type ClientTarget, type Probe, ProbeError } from "./adapter.js";
+import type { HttpAnswer, HttpCaller } from "./http-call.js";
+import { text } from "./json.js";
 import { createSyncedLoad, MAX_SYNC_BYTES } from "./qbittorrent-load.js";
+import { requireVersion } from "./version.js";
 
 /** The first version with this API. */
 const MIN_VERSION = "4.1";

@@ -1,17 +1,23 @@
 import type { RequestListener } from "node:http";
 import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { CALL_TIMEOUT_MS } from "../../src/haul/http-call.js";
-import { FRONTABLE_KINDS, probeClient, StartError } from "../../src/haul/index.js";
+import type { ProbeableKind } from "../../src/adapters/adapter.js";
+import { CALL_TIMEOUT_MS } from "../../src/adapters/http-call.js";
 import { eventually } from "../support/eventually.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { freePort } from "../support/stack.js";
-import { serve } from "./fake-client.js";
+import { probeOnce, serve } from "./fake-client.js";
 
 // Whatever answers, a probe ends with an outcome, tells no secret, and has no side effect.
 
+const KINDS: readonly ProbeableKind[] = ["aria2", "haul", "qbittorrent"];
 const SECRET = "plain-secret";
-const target = (kind: string, url: string) => ({ kind, url, username: "me", secret: SECRET });
+const target = (kind: ProbeableKind, url: string) => ({
+  kind,
+  url,
+  username: "me",
+  secret: SECRET,
+});
 
 const HOSTILE: readonly [string, string, RequestListener][] = [
   ["a page instead of an API", "wrong-kind", (_, response) => response.end("<html>hello</html>")],
@@ -45,16 +51,16 @@ const HOSTILE: readonly [string, string, RequestListener][] = [
   ],
 ];
 
-test.each(FRONTABLE_KINDS.flatMap((kind) => HOSTILE.map((row) => [kind, ...row] as const)))(
+test.each(KINDS.flatMap((kind) => HOSTILE.map((row) => [kind, ...row] as const)))(
   "%s: %s is %s",
   async (kind, _, outcome, listener) => {
-    const probe = await probeClient(target(kind, await serve(listener)));
+    const probe = await probeOnce(target(kind, await serve(listener)));
     expect(probe.outcome).toBe(outcome);
     expect(JSON.stringify(probe)).not.toContain(SECRET);
   },
 );
 
-test.each(FRONTABLE_KINDS)("%s: a redirect is not followed", async (kind) => {
+test.each(KINDS)("%s: a redirect is not followed", async (kind) => {
   let followed = 0;
   const elsewhere = await serve((_, response) => {
     followed += 1;
@@ -63,7 +69,7 @@ test.each(FRONTABLE_KINDS)("%s: a redirect is not followed", async (kind) => {
   const url = await serve((request, response) =>
     response.writeHead(307, { location: elsewhere + request.url }).end(),
   );
-  const probe = await probeClient(target(kind, url));
+  const probe = await probeOnce(target(kind, url));
   expect(probe).toMatchObject({
     outcome: "wrong-kind",
     message: expect.stringContaining("redirect"),
@@ -71,15 +77,15 @@ test.each(FRONTABLE_KINDS)("%s: a redirect is not followed", async (kind) => {
   expect(followed).toBe(0);
 });
 
-test.each(FRONTABLE_KINDS)("%s: nobody at the port is unreachable", async (kind) => {
-  const probe = await probeClient(target(kind, `http://127.0.0.1:${await freePort()}`));
+test.each(KINDS)("%s: nobody at the port is unreachable", async (kind) => {
+  const probe = await probeOnce(target(kind, `http://127.0.0.1:${await freePort()}`));
   expect(probe).toMatchObject({
     outcome: "unreachable",
     message: expect.stringContaining("ECONNREFUSED"),
   });
 });
 
-test.each(FRONTABLE_KINDS)("%s: one that accepts and stays silent is given 5 s", async (kind) => {
+test.each(KINDS)("%s: one that accepts and stays silent is given 5 s", async (kind) => {
   const clock = new ManualClock();
   let accepted = 0;
   const server = createServer((socket) => {
@@ -89,7 +95,7 @@ test.each(FRONTABLE_KINDS)("%s: one that accepts and stays silent is given 5 s",
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   const { port } = server.address() as { port: number };
-  const probing = probeClient(target(kind, `http://127.0.0.1:${port}`), { clock });
+  const probing = probeOnce(target(kind, `http://127.0.0.1:${port}`), clock);
   await eventually(() => expect(accepted).toBe(1));
   clock.advanceSync(CALL_TIMEOUT_MS);
   expect(await probing).toMatchObject({
@@ -97,28 +103,4 @@ test.each(FRONTABLE_KINDS)("%s: one that accepts and stays silent is given 5 s",
     message: "it did not answer within 5 s",
   });
   expect(clock.pending).toBe(0);
-});
-
-test("a probe that is aborted ends at once, with no timer left", async () => {
-  const clock = new ManualClock();
-  const url = await serve(() => {});
-  const controller = new AbortController();
-  const probing = probeClient(target("aria2", url), { clock, signal: controller.signal });
-  controller.abort(new Error("enough"));
-  await expect(probing).rejects.toThrow("enough");
-  expect(clock.pending).toBe(0);
-});
-
-test.each([
-  ["gopher", "http://127.0.0.1:1", /kind "gopher".* aria2 and qbittorrent/],
-  ["aria2", "127.0.0.1:6800", /not an http or https URL/],
-  ["aria2", "http://me:plain-secret@127.0.0.1:1", /user name or password/],
-  ["aria2", "http://127.0.0.1:1/?token=plain-secret", /query/],
-  ["aria2", "http://0.0.0.0:1", /others can reach/],
-  ["aria2", "http://[::]:1", /others can reach/],
-])("%s at %s cannot be fronted, and the error says why", (kind, url, says) => {
-  const attempt = () => probeClient({ kind, url });
-  expect(attempt).toThrow(StartError);
-  expect(attempt).toThrow(says);
-  expect(attempt).not.toThrow(/plain-secret/);
 });

@@ -1,0 +1,321 @@
+import type { Change, OperatorReason } from "./change.js";
+import { type Command, commitOf, type Decision, type DecisionContext } from "./decision.js";
+import {
+  type Access,
+  type EntryOrigin,
+  type EntryRecord,
+  isVisible,
+  type OperatorFields,
+  type ResolvedEntry,
+  resolveEntry,
+  type Target,
+} from "./entry.js";
+import { DomainError, invalidField, notFound } from "./errors.js";
+import { knownKind, protocolProblem } from "./kinds.js";
+import type { CredentialState } from "./service.js";
+
+// What operators do to entries by hand. The form of the fields was checked before
+// (entry-fields.ts); here is what depends on the registry's state.
+
+/** Paths of fields in messages, for errors. */
+const NAME_FIELD = "download_client.name";
+const PROTOCOL_FIELD = "download_client.protocol";
+
+/** An entry after a command, and the revision of its newest change. */
+export interface EntryOutcome {
+  readonly resolved: ResolvedEntry;
+  readonly revision: bigint;
+}
+
+export interface NewEntry {
+  readonly fields: OperatorFields;
+  /** Its protocol may be left out for a known kind. */
+  readonly target: Omit<Target, "protocol"> & { readonly protocol: Target["protocol"] | undefined };
+}
+
+/**
+ * Makes a MANUAL entry.
+ * @param by name of the operator's token
+ * @throws DomainError: the name is taken, or the protocol does not fit the kind.
+ */
+export function createEntry({ fields, target }: NewEntry, by: string): Command<EntryOutcome> {
+  return (context) => {
+    refuseTakenName(context, fields.name, undefined);
+    const entry: EntryRecord = {
+      ...fields,
+      id: context.newId(),
+      origin: { source: "manual", target: withProtocol(target) },
+      credentialState: "unverified",
+      createdAt: context.at,
+      updatedAt: context.at,
+      revision: context.revision,
+      deletedAt: undefined,
+    };
+    return put(context, entry, `created by ${by}`, "");
+  };
+}
+
+/** What to change; what is absent stays. */
+export interface EntryPatch {
+  readonly fields: Partial<OperatorFields>;
+  readonly target: Partial<Omit<Target, "protocol">>;
+  /** `known`: that of the kind. */
+  readonly protocol?: Target["protocol"] | "known";
+  /** A value overrides; undefined clears the override. */
+  readonly overrides: { readonly [Field in keyof Access]?: Access[Field] | undefined };
+}
+
+export interface EntryUpdate {
+  readonly id: string;
+  /** Empty: whatever the entry is now. */
+  readonly etag: string;
+  readonly patch: EntryPatch;
+  /** As in the contract, such as `overrides.host`. */
+  readonly paths: readonly string[];
+  readonly by: string;
+}
+
+/**
+ * Changes the fields of a patch, and nothing if they are so already.
+ * @throws DomainError: no such entry, a stale etag, a field that is not the
+ *   operator's, a name that is taken, or a protocol that does not fit the kind.
+ */
+export function updateEntry(update: EntryUpdate): Command<EntryOutcome> {
+  const { id, etag, patch, by } = update;
+  return (context) => {
+    const before = find(context, id);
+    refuseDeleted(before.entry);
+    refuseStaleEtag(before.entry, etag);
+    const origin = patchedOrigin(before.entry.origin, update);
+    refuseTakenName(context, patch.fields.name, id);
+    const patched = { ...before.entry, ...patch.fields, origin };
+    const changed = update.paths.filter((path) => differs(before.entry, patched, path));
+    if (changed.length === 0) return unchanged(before);
+    const entry: EntryRecord = {
+      ...patched,
+      credentialState: changed.some(touchesCredentials)
+        ? "unverified"
+        : before.entry.credentialState,
+      updatedAt: context.at,
+      revision: context.revision,
+    };
+    return put(context, entry, `edited by ${by}`, changed.join(", "));
+  };
+}
+
+/**
+ * Hides an AUTO entry until it is restored, or removes a MANUAL one. Outcome: the
+ * revision of the deletion, or the current one if it was deleted before.
+ * @throws DomainError: no such entry, or a stale etag.
+ */
+export function deleteEntry(id: string, etag: string, by: string): Command<bigint> {
+  return (context) => {
+    const before = find(context, id);
+    if (before.entry.deletedAt !== undefined)
+      return { commit: undefined, outcome: context.catalog.revision };
+    refuseStaleEtag(before.entry, etag);
+    const change: Change = {
+      subject: "download-client",
+      subjectId: id,
+      type: "delete",
+      detail: before.entry.name,
+    };
+    const { revision, at } = context;
+    const records =
+      before.entry.origin.source === "manual"
+        ? { removedEntryIds: [id] }
+        : { entries: [{ ...before.entry, deletedAt: at, updatedAt: at, revision }] };
+    return { commit: commitOf(context, `deleted by ${by}`, [change], records), outcome: revision };
+  };
+}
+
+/** @throws DomainError: no such entry. */
+export function restoreEntry(id: string, by: string): Command<EntryOutcome> {
+  return (context) => {
+    const before = find(context, id);
+    if (before.entry.deletedAt === undefined)
+      return {
+        commit: undefined,
+        outcome: { resolved: before, revision: context.catalog.revision },
+      };
+    const entry: EntryRecord = {
+      ...before.entry,
+      deletedAt: undefined,
+      updatedAt: context.at,
+      revision: context.revision,
+    };
+    return put(context, entry, `restored by ${by}`, "");
+  };
+}
+
+/**
+ * Notes what a test has shown of credentials that an operator set. What a service
+ * said of its own is for the service to say. Nothing is noted if the entry has
+ * changed since the test began.
+ */
+export function noteTest(
+  tested: ResolvedEntry,
+  state: CredentialState,
+  by: string,
+): Command<EntryOutcome> {
+  return (context) => {
+    const before = find(context, tested.entry.id);
+    const isSame = before.entry.revision === tested.entry.revision;
+    const isKnown = before.entry.credentialState === state;
+    if (!isSame || isKnown || !hasOwnCredentials(before.entry.origin)) return unchanged(before);
+    const entry: EntryRecord = {
+      ...before.entry,
+      credentialState: state,
+      updatedAt: context.at,
+      revision: context.revision,
+    };
+    return put(context, entry, `tested by ${by}`, state);
+  };
+}
+
+/** Differs whenever what managers see of the entry does, also between two histories of a registry. */
+export function etagOf({ revision, updatedAt }: EntryRecord): string {
+  return `${revision.toString(36)}-${updatedAt.toString(36)}`;
+}
+
+function find({ catalog }: DecisionContext, id: string): ResolvedEntry {
+  const resolved = catalog.resolvedEntry(id);
+  if (!resolved) throw notFound("download client", id);
+  return resolved;
+}
+
+function unchanged(resolved: ResolvedEntry): Decision<EntryOutcome> {
+  return { commit: undefined, outcome: { resolved, revision: resolved.entry.revision } };
+}
+
+function put(
+  context: DecisionContext,
+  entry: EntryRecord,
+  reason: OperatorReason,
+  detail: string,
+): Decision<EntryOutcome> {
+  const serviceId = entry.origin.source === "auto" ? entry.origin.serviceId : "";
+  const resolved = resolveEntry(entry, context.catalog.service(serviceId));
+  if (!resolved) throw new Error(`entry ${entry.id} has lost its service`);
+  const type = isVisible(resolved) ? "put" : "delete"; // its service may be away
+  const change: Change = { subject: "download-client", subjectId: entry.id, type, detail };
+  return {
+    commit: commitOf(context, reason, [change], { entries: [entry] }),
+    outcome: { resolved, revision: context.revision },
+  };
+}
+
+function refuseDeleted(entry: EntryRecord): void {
+  if (entry.deletedAt !== undefined)
+    throw new DomainError(
+      `the download client ${JSON.stringify(entry.name)} is deleted: restore it first`,
+      { kind: "precondition", reason: "ENTRY_DELETED" },
+    );
+}
+
+function refuseStaleEtag(entry: EntryRecord, etag: string): void {
+  if (etag !== "" && etag !== etagOf(entry))
+    throw new DomainError(
+      `download_client.etag is not the newest: ${JSON.stringify(entry.name)} was changed meanwhile; read it again and decide anew`,
+      { kind: "conflict", reason: "ETAG_MISMATCH" },
+    );
+}
+
+function refuseTakenName(
+  { catalog }: DecisionContext,
+  name: string | undefined,
+  id: string | undefined,
+): void {
+  const holder = name === undefined ? undefined : catalog.entryNamed(name);
+  if (!holder || holder.id === id) return;
+  const resolved = catalog.resolvedEntry(holder.id);
+  const isSeen = resolved !== undefined && isVisible(resolved);
+  const waits =
+    holder.deletedAt === undefined
+      ? "waits for a service that is away"
+      : "was deleted and may be restored";
+  const description = isSeen
+    ? "is the name of another entry: choose another"
+    : `is kept for an entry that ${waits}: choose another`;
+  throw new DomainError(`${NAME_FIELD}: ${description}`, {
+    kind: "exists",
+    reason: "NAME_TAKEN",
+    violations: [{ field: NAME_FIELD, description }],
+  });
+}
+
+function withProtocol(target: NewEntry["target"]): Target {
+  const problem = protocolProblem(target.kind, target.protocol);
+  const protocol = target.protocol ?? knownKind(target.kind)?.protocol;
+  if (problem !== undefined || protocol === undefined)
+    throw invalidField(PROTOCOL_FIELD, problem ?? "is required");
+  return { ...target, protocol };
+}
+
+function patchedOrigin(origin: EntryOrigin, { patch, paths }: EntryUpdate): EntryOrigin {
+  const { target, protocol, overrides } = patch;
+  if (origin.source === "auto") {
+    const foreign = paths.find((path) => path in TARGET_FIELDS);
+    if (foreign !== undefined) throw invalidField("update_mask", serviceOwned(foreign));
+    const merged = Object.entries({ ...origin.overrides, ...overrides });
+    const kept = Object.fromEntries(merged.filter(([, value]) => value !== undefined));
+    return { ...origin, overrides: kept };
+  }
+  const foreign = paths.find((path) => path.startsWith("overrides"));
+  if (foreign !== undefined)
+    throw invalidField(
+      "update_mask",
+      `${foreign}: a MANUAL entry has nothing to override; name the field itself`,
+    );
+  const kind = target.kind ?? origin.target.kind;
+  // A known kind brings its own protocol; another one keeps what was stated.
+  const stated =
+    protocol === "known"
+      ? undefined
+      : (protocol ?? (knownKind(kind) ? undefined : origin.target.protocol));
+  return {
+    ...origin,
+    target: withProtocol({ ...origin.target, ...target, kind, protocol: stated }),
+  };
+}
+
+function serviceOwned(path: string): string {
+  return path === "kind" || path === "protocol"
+    ? `${path} of an AUTO entry belongs to its service and cannot be changed here`
+    : `${path} of an AUTO entry belongs to its service: use overrides.${path}`;
+}
+
+/** Fields that only a MANUAL entry's operator owns, by their path in the contract. */
+const TARGET_FIELDS: Readonly<Record<string, keyof Target>> = {
+  kind: "kind",
+  protocol: "protocol",
+  host: "host",
+  port: "port",
+  use_ssl: "useSsl",
+  url_base: "urlBase",
+  username: "username",
+  password: "password",
+};
+
+/** Whether two states of an entry differ in what a path names. */
+function differs(a: EntryRecord, b: EntryRecord, path: string): boolean {
+  return JSON.stringify(valueAt(a, path)) !== JSON.stringify(valueAt(b, path));
+}
+
+function valueAt({ origin, ...fields }: EntryRecord, path: string): unknown {
+  const field = TARGET_FIELDS[path.replace(/^overrides\./, "")];
+  if (origin.source === "auto") {
+    if (path === "overrides") return Object.entries(origin.overrides).sort();
+    if (field) return origin.overrides[field as keyof Access];
+  } else if (field) return origin.target[field];
+  return fields[path as keyof OperatorFields];
+}
+
+function touchesCredentials(path: string): boolean {
+  return /(^|\.)(username|password)$|^overrides$/.test(path);
+}
+
+function hasOwnCredentials(origin: EntryOrigin): boolean {
+  if (origin.source === "manual") return true;
+  return origin.overrides.username !== undefined || origin.overrides.password !== undefined;
+}

@@ -1,0 +1,107 @@
+import { TestOutcome } from "../../gen/pulse/v1/download_client_service_pb.js";
+import type { Probe } from "../adapters/adapter.js";
+import { isProbeable, probeClient } from "../adapters/probe.js";
+import type { EntryFacts } from "../core/entry.js";
+import { noteTest } from "../core/entry-command.js";
+import { DomainError, notFound } from "../core/errors.js";
+import type { CredentialState } from "../core/service.js";
+import type { Clock } from "../lib/clock.js";
+import type { Registry } from "./registry.js";
+
+/** What a test of an entry has shown. No text holds a secret. */
+export interface EntryTest {
+  readonly outcome: TestOutcome;
+  /** In a sentence, with what to do about it. */
+  readonly message: string;
+  /** Empty if the client did not tell it. */
+  readonly version: string;
+  readonly latencyMs: number;
+  /** What is known of the credentials now. */
+  readonly credentialState: CredentialState;
+}
+
+const OUTCOMES: Readonly<Record<Probe["outcome"], TestOutcome>> = {
+  ok: TestOutcome.OK,
+  unreachable: TestOutcome.UNREACHABLE,
+  "authentication-failed": TestOutcome.CREDENTIALS_REJECTED,
+  "wrong-kind": TestOutcome.WRONG_KIND,
+  "unsupported-version": TestOutcome.UNSUPPORTED_VERSION,
+};
+
+/** What an entry's credentials have shown to be; undefined: nothing. */
+type Proof = Exclude<CredentialState, "unverified"> | undefined;
+
+/** An answer of a busy client may be large: only so many are read at once. */
+const MAX_TESTS = 8;
+const FULL_RETRY_AFTER_MS = 2_000;
+
+export interface EntryTester {
+  /**
+   * Logs in to a download client as a manager would, from where Pulse runs, and
+   * notes what that shows of credentials that an operator set. Ends within 15 s.
+   * @param by name of the operator's token
+   * @throws DomainError: no such entry, or too many tests run; the signal's reason.
+   */
+  test(id: string, by: string, signal: AbortSignal): Promise<EntryTest>;
+}
+
+export function createEntryTester(registry: Registry, clock: Clock): EntryTester {
+  let running = 0;
+
+  async function probe(facts: EntryFacts, signal: AbortSignal): Promise<Probe | undefined> {
+    const { kind, username, password } = facts;
+    if (!isProbeable(kind)) return undefined;
+    if (running >= MAX_TESTS)
+      throw new DomainError(`at most ${MAX_TESTS} download clients are tested at once`, {
+        kind: "quota",
+        reason: "TOO_MANY_TESTS",
+        retryAfterMs: FULL_RETRY_AFTER_MS,
+      });
+    running++;
+    try {
+      const target = { kind, url: urlOf(facts), username, secret: password };
+      return await probeClient(target, { clock, signal });
+    } finally {
+      running--;
+    }
+  }
+
+  return {
+    async test(id, by, signal) {
+      const tested = registry.catalog.resolvedEntry(id);
+      if (!tested) throw notFound("download client", id);
+      const startedAt = clock.now();
+      const answer = await probe(tested.facts, signal);
+      const latencyMs = clock.now() - startedAt;
+      const proof = answer && proofOf(answer);
+      const { facts } = proof ? (await registry.run(noteTest(tested, proof, by))).resolved : tested;
+      return {
+        outcome: answer ? OUTCOMES[answer.outcome] : TestOutcome.UNSUPPORTED_KIND,
+        message: answer ? messageOf(answer) : unknownKind(tested.facts.kind),
+        version: answer?.outcome === "ok" ? answer.version : "",
+        latencyMs,
+        credentialState: facts.credentialState,
+      };
+    },
+  };
+}
+
+function proofOf(probe: Probe): Proof {
+  if (probe.outcome === "authentication-failed") return "rejected";
+  return probe.outcome === "ok" && probe.credentials === "accepted" ? "verified" : undefined;
+}
+
+function messageOf(probe: Probe): string {
+  return probe.outcome === "ok" && probe.credentials === "not-asked"
+    ? `${probe.message}, and lets Pulse in without looking at the credentials: they are not proven`
+    : probe.message;
+}
+
+function unknownKind(kind: string): string {
+  return `Pulse does not know how to log in to ${kind}, so nothing was tried`;
+}
+
+function urlOf({ host, port, useSsl, urlBase }: EntryFacts): string {
+  const name = host.includes(":") ? `[${host}]` : host;
+  return `${useSsl ? "https" : "http"}://${name}:${port}${urlBase}`;
+}

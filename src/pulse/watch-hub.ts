@@ -1,0 +1,180 @@
+import type { AppliedChange } from "../core/catalog.js";
+import type { Commit } from "../core/change.js";
+import { DomainError } from "../core/errors.js";
+import type { History, PastChange } from "./history.js";
+import { UNKNOWN } from "./history.js";
+import { readResumeToken, writeResumeToken } from "./resume-token.js";
+import type { WatchTopic } from "./watch-topic.js";
+import { type Point, type ViewChange, WatchView } from "./watch-view.js";
+import { Watcher, type WatcherLimits } from "./watcher.js";
+
+export interface WatchPolicy extends WatcherLimits {
+  /** A watcher hears something at least so often. */
+  readonly bookmarkIntervalMs: number;
+  /** Who takes nothing of what waits for so long is cut off. */
+  readonly stallMs: number;
+  /** Watchers at a time, of one hub. */
+  readonly maxWatchers: number;
+}
+
+export const DEFAULT_WATCH_POLICY: WatchPolicy = {
+  bookmarkIntervalMs: 5_000,
+  stallMs: 30_000,
+  maxWatchers: 10_000,
+  maxWaiting: 1_024,
+  maxWaitingSize: 1_024 * 1_024,
+};
+
+const FULL_RETRY_AFTER_MS = 5_000;
+
+/** What somebody wants to watch. */
+export interface WatchRequest<Traits> {
+  readonly matches: (traits: Traits) => boolean;
+  readonly withCredentials: boolean;
+  /** The same text for the same filter: its watchers share what is sent. */
+  readonly filterKey: string;
+  /** Empty: begin with a snapshot. */
+  readonly resumeToken: string;
+  /** Of the caller's bearer token. */
+  readonly tokenId: string;
+}
+
+export interface WatchHubOptions<Item extends object, Traits, Response> {
+  readonly topic: WatchTopic<Item, Traits, Response>;
+  readonly history: History;
+  readonly policy: WatchPolicy;
+  /** Monotonic ms. */
+  readonly now: () => number;
+}
+
+/** All watchers of one topic. Whoever is slow, or gone, costs the others nothing. */
+export class WatchHub<Item extends object, Traits, Response> {
+  readonly #options: WatchHubOptions<Item, Traits, Response>;
+  readonly #views = new Map<string, WatchView<Item, Traits, Response>>();
+  #size = 0;
+
+  constructor(options: WatchHubOptions<Item, Traits, Response>) {
+    this.#options = options;
+  }
+
+  /** Open watches. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** @throws DomainError: the resume token is none, or there are too many watchers. */
+  watch(request: WatchRequest<Traits>): Watcher<Response> {
+    const { policy, now } = this.#options;
+    const from = request.resumeToken === "" ? undefined : readResumeToken(request.resumeToken);
+    if (this.#size >= policy.maxWatchers)
+      throw new DomainError(`this Pulse serves at most ${policy.maxWatchers} watchers`, {
+        kind: "quota",
+        reason: "TOO_MANY_WATCHERS",
+        retryAfterMs: FULL_RETRY_AFTER_MS,
+      });
+    const key = `${request.withCredentials} ${request.filterKey}`;
+    const view = this.#viewOf(key, request);
+    const place = from ? this.#options.history.placeOf(from) : "first";
+    const point = this.#point();
+    const opening =
+      from && place === "known"
+        ? view.catchUp(this.#missed(from.revision, view), request.resumeToken, point)
+        : view.snapshot(place === "known" ? "first" : place, point);
+    const watcher = new Watcher<Response>({
+      opening,
+      token: point.token,
+      tokenId: request.tokenId,
+      limits: policy,
+      now,
+      onClose: (closed) => {
+        this.#size--;
+        view.watchers.delete(closed);
+        if (view.watchers.size === 0 && this.#views.get(key) === view) this.#views.delete(key);
+      },
+    });
+    this.#size++;
+    view.watchers.add(watcher);
+    return watcher;
+  }
+
+  /** To be called for each commit, once the history has it. */
+  publish(commit: Commit, changes: readonly AppliedChange[]): void {
+    const { topic } = this.#options;
+    const own = changes.filter(({ subject }) => subject === topic.subject);
+    if (own.length === 0 || this.#views.size === 0) return;
+    const point = this.#point();
+    for (const view of this.#views.values())
+      view.publish(
+        own.map(({ change, before, after }) => ({
+          commit,
+          id: change.subjectId,
+          // The subject says so.
+          before: view.pick(before as Item | undefined),
+          after: view.pick(after as Item | undefined),
+        })),
+        point,
+      );
+  }
+
+  /** To be called every `bookmarkIntervalMs`. */
+  tick(): void {
+    const point = this.#point();
+    let bookmark: Response | undefined;
+    for (const watcher of this.#watchers()) {
+      bookmark ??= this.#options.topic.bookmark(point);
+      watcher.endIfStalled(this.#options.policy.stallMs);
+      watcher.bookmark(bookmark, point.token);
+    }
+  }
+
+  /** Ends all watches with an error, or those opened with some bearer tokens. */
+  end(error: unknown, isOf: (tokenId: string) => boolean = () => true): void {
+    for (const watcher of this.#watchers()) if (isOf(watcher.tokenId)) watcher.end(error);
+  }
+
+  *#watchers(): Iterable<Watcher<Response>> {
+    for (const view of this.#views.values()) yield* view.watchers;
+  }
+
+  #viewOf(key: string, request: WatchRequest<Traits>): WatchView<Item, Traits, Response> {
+    let view = this.#views.get(key);
+    if (!view) {
+      view = new WatchView(this.#options.topic, request.matches, request.withCredentials);
+      this.#views.set(key, view);
+    }
+    return view;
+  }
+
+  #point(): Point {
+    const { point } = this.#options.history;
+    return { revision: point.revision, token: writeResumeToken(point) };
+  }
+
+  /** What has changed for a view after a revision: each item once, in the order of its newest change. */
+  #missed(revision: bigint, view: WatchView<Item, Traits, Response>): readonly ViewChange<Item>[] {
+    const { topic, history } = this.#options;
+    const first = new Map<string, PastChange>();
+    const last = new Map<string, PastChange>();
+    for (const past of history.since(revision)) {
+      const { subject, subjectId } = past.change;
+      if (subject !== topic.subject) continue;
+      if (!first.has(subjectId)) first.set(subjectId, past);
+      last.delete(subjectId);
+      last.set(subjectId, past);
+    }
+    const missed: ViewChange<Item>[] = [];
+    for (const [id, { commit }] of last) {
+      const item = topic.find(id);
+      const after = view.pick(item);
+      if (!after && !this.#mayHaveSeen(first.get(id), view)) continue;
+      missed.push({ commit, id, before: item, after });
+    }
+    return missed;
+  }
+
+  /** Whether the view may have had the item before this change; after a restart nobody knows. */
+  #mayHaveSeen(past: PastChange | undefined, view: WatchView<Item, Traits, Response>): boolean {
+    if (past?.before === undefined) return false;
+    return past.before === UNKNOWN || view.matches(past.before as Traits);
+  }
+}

@@ -1,0 +1,79 @@
+import type { WatchDownloadClientsResponse } from "../../gen/pulse/v1/download_client_service_pb.js";
+import type { WatchServicesResponse } from "../../gen/pulse/v1/registry_service_pb.js";
+import type { ResolvedEntry } from "../core/entry.js";
+import { DomainError } from "../core/errors.js";
+import type { EntryTraits, ServiceTraits } from "../core/filter.js";
+import type { ServiceRecord } from "../core/service.js";
+import { type Clock, repeat } from "../lib/clock.js";
+import type { History } from "./history.js";
+import type { Leases } from "./leases.js";
+import type { Registry } from "./registry.js";
+import { drainingError, durationOf } from "./status.js";
+import { WatchHub, type WatchPolicy } from "./watch-hub.js";
+import { downloadClientTopic, serviceTopic } from "./watch-topics.js";
+
+export interface WatchingOptions {
+  readonly registry: Registry;
+  readonly leases: Leases;
+  /** Must hear of each commit before this does. */
+  readonly history: History;
+  readonly clock: Clock;
+  readonly policy: WatchPolicy;
+}
+
+/** The watches of both services, fed by the registry's commits. */
+export interface Watching {
+  readonly services: WatchHub<ServiceRecord, ServiceTraits, WatchServicesResponse>;
+  readonly downloadClients: WatchHub<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse>;
+  /** Ends all watches, telling when to come back, and the timer. */
+  drain(retryAfterMs: number): void;
+}
+
+export function startWatching(options: WatchingOptions): Watching {
+  const { registry, leases, history, clock, policy } = options;
+  const about = {
+    catalog: registry.catalog,
+    leases,
+    bookmarkInterval: durationOf(policy.bookmarkIntervalMs),
+  };
+  const now = () => clock.now();
+  const services = new WatchHub({ topic: serviceTopic(about), history, policy, now });
+  const downloadClients = new WatchHub({
+    topic: downloadClientTopic(about),
+    history,
+    policy,
+    now,
+  });
+
+  registry.onCommit((commit, changes) => {
+    services.publish(commit, changes);
+    downloadClients.publish(commit, changes);
+    const revoked = commit.tokens.filter((token) => token.revokedAt !== undefined);
+    if (revoked.length > 0) endWatchesOf(revoked.map(({ id }) => id));
+  });
+
+  function endWatchesOf(tokenIds: readonly string[]): void {
+    const error = new DomainError("the token of this watch was revoked", {
+      kind: "unauthenticated",
+      reason: "TOKEN_INVALID",
+    });
+    for (const hub of [services, downloadClients])
+      hub.end(error, (tokenId) => tokenIds.includes(tokenId));
+  }
+
+  const ticks = repeat(clock, policy.bookmarkIntervalMs, () => {
+    services.tick();
+    downloadClients.tick();
+  });
+
+  return {
+    services,
+    downloadClients,
+    drain(retryAfterMs) {
+      ticks.cancel();
+      const error = drainingError(retryAfterMs);
+      services.end(error);
+      downloadClients.end(error);
+    },
+  };
+}
