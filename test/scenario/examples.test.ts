@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { startAria2 } from "../support/download-clients.js";
 import { isMissing } from "../support/missing.js";
+import type { RunningProgram } from "../support/processes.js";
 import { freePort, Stack } from "../support/stack.js";
 
 // The programs of examples/, run as their first lines say.
@@ -11,9 +12,10 @@ import { freePort, Stack } from "../support/stack.js";
 const ROOT = join(import.meta.dirname, "..", "..");
 
 let stack: Stack;
+let pulse: RunningProgram;
 beforeEach(async () => {
   stack = await Stack.create();
-  await stack.startPulse();
+  pulse = await stack.startPulse();
 });
 afterEach(() => stack.stop());
 
@@ -77,5 +79,38 @@ describe.skipIf(isMissing("aria2c"))("list-download-clients", () => {
     await stack.entryIs("haul", "ONLINE");
     const { until } = await startExample("list-download-clients.ts");
     await until(new RegExp(`^haul: logged in to aria2 at ${aria2.url}$`, "m"));
+  });
+});
+
+describe.skipIf(isMissing("aria2c"))("pilot", () => {
+  it("keeps in step with Pulse, logs in to a real aria2, and starts while Pulse is down", {
+    timeout: 90_000,
+  }, async () => {
+    const port = await freePort();
+    const aria2 = await startAria2(stack.group.directory, port, "an-rpc-secret");
+    onTestFinished(() => aria2.kill());
+    const env = { CACHE_FILE: join(stack.group.directory, "pilot-clients") };
+
+    const first = await startExample("pilot.ts", env);
+    await first.until(/^in step, 0 client\(s\)$/m);
+    const haul = await stack.startHaul("haul", ["--kind", "aria2", "--url", aria2.url], {
+      HAUL_API_KEY: "an-rpc-secret",
+    });
+    await first.until(
+      new RegExp(`^haul \\(registered\\): logged in to aria2 at ${aria2.url}$`, "m"),
+    );
+    const exit = once(first.child, "exit");
+    first.child.kill("SIGINT");
+    expect(await exit).toEqual([0, null]);
+
+    await pulse.stop();
+    const second = await startExample("pilot.ts", env);
+    await second.until(/^haul \(snapshot\): logged in to aria2/m);
+    await second.until(/^stale: /m);
+
+    await stack.startPulse();
+    await second.until(/^in step, 1 client\(s\)$/m);
+    await haul.stop();
+    await second.until(/^haul \(goodbye\): offline, goodbye$/m);
   });
 });
