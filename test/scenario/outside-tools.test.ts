@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -70,6 +70,27 @@ it.each(["grpc-v1", "grpc-v1alpha"])(
     );
   },
 );
+
+it("buf curl watches, and sees a snapshot at once", async () => {
+  const first = await new Promise<string>((resolve, reject) => {
+    const method = "pulse.v1.DownloadClientService/WatchDownloadClients";
+    const flags = ["--http2-prior-knowledge", "-H", `authorization: Bearer ${token}`];
+    const url = `${pulse.server.url}/${method}`;
+    const child = spawn(BUF, ["curl", "--protocol", "grpc", ...flags, "-d", "{}", url]);
+    let out = "";
+    child.once("error", reject);
+    child.once("exit", () => resolve(out));
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      out += text;
+      if (/^\}/m.test(out)) child.kill("SIGKILL");
+    });
+  });
+  expect(JSON.parse(first.slice(0, first.search(/^\}/m) + 1))).toMatchObject({
+    snapshot: { reason: "SNAPSHOT_REASON_FIRST" },
+    resumeToken: expect.stringMatching(/./),
+    bookmarkInterval: "5s",
+  });
+});
 
 it("buf curl lists services and methods by reflection", async () => {
   const { stdout } = await run(BUF, [
