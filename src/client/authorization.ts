@@ -9,13 +9,18 @@ export type TokenSource = string | (() => string | Promise<string>);
  */
 export function createAuthorization(source: TokenSource): Interceptor {
   return (next) => async (request) => {
-    const token = typeof source === "string" ? source : await ask(source);
+    const token = await currentToken(source);
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
 }
 
-async function ask(source: () => string | Promise<string>): Promise<string> {
+/**
+ * The token as it is now.
+ * @throws ConnectError (UNAVAILABLE) if it cannot be had yet
+ */
+export async function currentToken(source: TokenSource): Promise<string> {
+  if (typeof source === "string") return source;
   let token: string;
   try {
     token = (await source()).trim();

@@ -20,6 +20,9 @@ export interface SessionConnection extends Pick<PulseConnection, "registry" | "c
   onReady(listener: () => void): void;
 }
 
+/** A connection as a watch needs it. */
+export type WatchConnection = SessionConnection & Pick<PulseConnection, "downloadClients">;
+
 /** A Transport that can be closed. */
 export type ClosableTransport = Transport & { close(): void };
 

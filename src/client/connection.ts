@@ -1,11 +1,10 @@
-import { createClient, type Interceptor } from "@connectrpc/connect";
-import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import type { Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
 import type { ChannelUse } from "../wire/grpc-channel.js";
 import { createGrpcTransport, type GrpcTransport } from "../wire/grpc-transport.js";
 import { createAuthorization, type TokenSource } from "./authorization.js";
-import { clientsOn, type PulseConnection, type SessionConnection } from "./clients.js";
+import { clientsOn, type PulseConnection, type WatchConnection } from "./clients.js";
 import { checkToken, parsePulseAddress } from "./options.js";
 import { createRetry, type RetryPolicy } from "./retry.js";
 
@@ -39,15 +38,17 @@ export function connectPulse(options: ConnectOptions): PulseConnection {
 }
 
 /**
- * A connection for a session: it repeats nothing, since the session does so
- * itself, and does not keep the process alive.
+ * A connection for a session or a watch: it repeats nothing, since they do so
+ * themselves, and does not keep the process alive.
  *
  * @throws TypeError if `pulse` or `token` cannot be used.
  */
-export function connectWithoutRetry(pulse: string, token: TokenSource): SessionConnection {
+export function connectWithoutRetry(pulse: string, token: TokenSource): WatchConnection {
   const transport = openTransport(pulse, token, { use: "background" });
+  const { registry, downloadClients } = clientsOn(transport);
   return {
-    registry: createClient(RegistryService, transport),
+    registry,
+    downloadClients,
     connect: () => transport.connect(),
     onReady: (listener) => transport.onReady(listener),
     close: () => transport.close(),

@@ -48,11 +48,13 @@ export interface Described {
   readonly credentials: ServiceCredentials | undefined;
 }
 
+/** @param leaseId the lease that this process holds, by which Pulse tells it from a second one */
 export function toRegisterRequest(
   { service, credentials }: Described,
   identity: Identity,
   health: ServiceHealth | undefined,
   ttlMs: number | undefined,
+  leaseId: string | undefined,
 ): MessageInitShape<typeof RegisterRequestSchema> {
   const { protocol, capabilities, metadata, ...texts } = service;
   return {
@@ -67,6 +69,7 @@ export function toRegisterRequest(
     ...(credentials?.apiKey !== undefined && { serviceApiKey: credentials.apiKey }),
     ...(credentials?.state && { credentialState: CREDENTIAL_STATES[credentials.state] }),
     ...(ttlMs !== undefined && { requestedTtl: durationFromMs(Math.round(ttlMs)) }),
+    ...(leaseId !== undefined && { leaseId }),
     ...toStatus(health),
   };
 }

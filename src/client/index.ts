@@ -1,3 +1,5 @@
+export type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
+export type { Service } from "../../gen/pulse/v1/service_pb.js";
 export type { TokenSource } from "./authorization.js";
 export type { PulseConnection } from "./clients.js";
 export type { ConnectOptions } from "./connection.js";
@@ -19,3 +21,22 @@ export type {
   ServiceLoad,
 } from "./registration.js";
 export type { RetryPolicy } from "./retry.js";
+export {
+  streamDownloadClientResponses,
+  streamServiceResponses,
+  watchDownloadClients,
+  watchServices,
+} from "./watch.js";
+export type {
+  DownloadClientFilter,
+  ItemEvent,
+  ServiceFilter,
+  StatusEvent,
+  StreamItem,
+  StreamOptions,
+  Usability,
+  Watch,
+  WatchEvent,
+  WatchOptions,
+  WatchView,
+} from "./watching.js";

@@ -15,6 +15,9 @@ export const WAKE_JITTER_MS = 500;
 /** Jitter before the next attempt once the connection is there again. */
 export const REACHABLE_JITTER_MS = 1_000;
 
+/** How long a watch's stream must have been well for its backoff to be fresh again. */
+export const WATCH_WELL_MS = 15_000;
+
 const REGISTER: BackoffPolicy = { baseMs: 2_000, factor: 2, capMs: 32_000 };
 const STREAM: BackoffPolicy = { baseMs: 500, factor: 2, capMs: 15_000 };
 const ANEW: BackoffPolicy = { baseMs: 1_000, factor: 2, capMs: 15_000 };

@@ -28,6 +28,16 @@ export interface SessionCallsOptions {
   readonly arrive: (event: SessionEvent, isCurrent: () => boolean) => void;
 }
 
+/** What one Register sends. */
+export interface Registering {
+  readonly described: Described;
+  readonly health: ServiceHealth | undefined;
+  /** The lease that is held, if one is. */
+  readonly leaseId: string | undefined;
+  /** From 1. */
+  readonly attempt: number;
+}
+
 /**
  * A session's calls to Pulse: one connection, at most one Register and one
  * stream. What a call brings becomes an event; nothing here throws, and a call
@@ -46,21 +56,15 @@ export class SessionCalls {
     this.#options = options;
   }
 
-  async register(
-    described: Described,
-    health: ServiceHealth | undefined,
-    attempt: number,
-  ): Promise<void> {
+  async register(registering: Registering): Promise<void> {
     const call = new AbortController();
     this.#register = call;
-    const event = await this.#registerOnce(described, health, attempt, call.signal);
+    const event = await this.#registerOnce(registering, call.signal);
     this.#options.arrive(event, () => this.#register === call);
   }
 
   async #registerOnce(
-    described: Described,
-    health: ServiceHealth | undefined,
-    attempt: number,
+    { described, health, leaseId, attempt }: Registering,
     signal: AbortSignal,
   ): Promise<SessionEvent> {
     let identity: Identity;
@@ -71,7 +75,7 @@ export class SessionCalls {
     }
     try {
       signal.throwIfAborted(); // after a hang-up nothing may connect again
-      const request = toRegisterRequest(described, identity, health, this.#options.ttlMs);
+      const request = toRegisterRequest(described, identity, health, this.#options.ttlMs, leaseId);
       const headers = { "grpc-previous-rpc-attempts": String(attempt - 1) };
       const response = await this.#connected().registry.register(request, {
         signal,

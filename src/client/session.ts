@@ -167,7 +167,12 @@ class Session implements Registration {
     switch (effect.type) {
       case "register":
         this.#sent = this.#wanted;
-        void calls.register(this.#sent, this.#health, effect.attempt);
+        void calls.register({
+          described: this.#sent,
+          health: this.#health,
+          leaseId: this.#grant?.leaseId,
+          attempt: effect.attempt,
+        });
         break;
       case "cancel-register":
         calls.cancelRegister();

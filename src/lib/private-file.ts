@@ -11,7 +11,12 @@ export async function makePrivateDirectory(path: string): Promise<void> {
 /** Writes a file of mode 0600, whole or not at all, and durably. */
 export async function writePrivateFile(path: string, text: string): Promise<void> {
   const temporary = await writeTemporary(path, text);
-  await rename(temporary, path);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 /**
@@ -54,6 +59,9 @@ async function writeTemporary(path: string, text: string): Promise<string> {
   try {
     await file.writeFile(text);
     await file.sync();
+  } catch (error) {
+    await rm(temporary, { force: true }); // a full disk would keep a piece for each try
+    throw error;
   } finally {
     await file.close();
   }

@@ -36,6 +36,7 @@ function registerOf(
       IDENTITY,
       health,
       ttlMs,
+      undefined,
     ),
   );
   toBinary(RegisterRequestSchema, request);

@@ -6,7 +6,12 @@ import type { SessionEvent } from "../../src/client/session-state.js";
 import { settle } from "../support/manual-clock.js";
 import { FakePulse } from "./fake-pulse.js";
 
-const DESCRIBED = { service: { name: "haul", type: "x" }, credentials: undefined };
+const REGISTERING = {
+  described: { service: { name: "haul", type: "x" }, credentials: undefined },
+  health: undefined,
+  leaseId: undefined,
+  attempt: 1,
+};
 const IDENTITY = { instanceId: "inst-1", instanceSecret: "s3cret-s3cret-s3cret" };
 const BEAT = { leaseId: "lease-1", sequence: 1n };
 
@@ -48,8 +53,8 @@ function slowIdentity() {
 describe("a Register", () => {
   it("brings its grant, and says how many attempts went before it", async () => {
     const calls = createCalls();
-    await calls.register(DESCRIBED, undefined, 1);
-    await calls.register(DESCRIBED, undefined, 3);
+    await calls.register(REGISTERING);
+    await calls.register({ ...REGISTERING, attempt: 3 });
     expect(types()).toEqual(["register-succeeded", "register-succeeded"]);
     const attempts = pulse.headers.map((header) => header.get("grpc-previous-rpc-attempts"));
     expect(attempts).toEqual([null, "2"]);
@@ -58,14 +63,14 @@ describe("a Register", () => {
 
   it("that fails brings why", async () => {
     pulse.mood = new ConnectError("no", Code.PermissionDenied);
-    await createCalls().register(DESCRIBED, undefined, 1);
+    await createCalls().register(REGISTERING);
     expect(brought).toMatchObject([{ type: "register-failed", failure: { kind: "refused" } }]);
   });
 
   it("whose identity cannot be read is invalid, and is not even dialled", async () => {
     // Not all that is thrown is an Error.
     const identity = () => Promise.reject("instance.json is damaged");
-    await createCalls({ identity }).register(DESCRIBED, undefined, 1);
+    await createCalls({ identity }).register(REGISTERING);
     expect(brought).toMatchObject([
       {
         type: "register-failed",
@@ -79,18 +84,18 @@ describe("a Register", () => {
     const dial = () => {
       throw new Error("no such host");
     };
-    await createCalls({ dial }).register(DESCRIBED, undefined, 1);
+    await createCalls({ dial }).register(REGISTERING);
     expect(brought).toMatchObject([{ type: "register-failed", failure: { kind: "transient" } }]);
   });
 
   it("that was cancelled brings nothing, and the next one brings its own", async () => {
     const calls = createCalls();
     pulse.mood = "silent";
-    const cancelled = calls.register(DESCRIBED, undefined, 1);
+    const cancelled = calls.register(REGISTERING);
     await settle();
     calls.cancelRegister();
     pulse.mood = "well";
-    await Promise.all([cancelled, calls.register(DESCRIBED, undefined, 2)]);
+    await Promise.all([cancelled, calls.register({ ...REGISTERING, attempt: 2 })]);
     expect(came).toBe(2);
     expect(types()).toEqual(["register-succeeded"]);
   });
@@ -98,7 +103,7 @@ describe("a Register", () => {
   it("that was cancelled while its identity was read is never sent", async () => {
     const { identity, find } = slowIdentity();
     const calls = createCalls({ identity });
-    const cancelled = calls.register(DESCRIBED, undefined, 1);
+    const cancelled = calls.register(REGISTERING);
     calls.cancelRegister();
     find();
     await cancelled;
@@ -110,7 +115,7 @@ describe("a Register", () => {
 describe("a stream", () => {
   it("sends what it is given, and brings each answer and at last its end", async () => {
     const calls = createCalls();
-    await calls.register(DESCRIBED, undefined, 1);
+    await calls.register(REGISTERING);
     const stream = calls.openStream();
     calls.send(BEAT);
     await settle();
@@ -174,12 +179,12 @@ describe("a Deregister", () => {
 describe("the connection", () => {
   it("is one for all calls until it is renewed", async () => {
     const calls = createCalls();
-    await calls.register(DESCRIBED, undefined, 1);
+    await calls.register(REGISTERING);
     void calls.openStream();
     await calls.deregister();
     expect(pulse.dials).toBe(1);
     calls.renewConnection();
-    await calls.register(DESCRIBED, undefined, 1);
+    await calls.register(REGISTERING);
     expect(pulse.dials).toBe(2);
   });
 
@@ -198,11 +203,7 @@ describe("the connection", () => {
   it("is hung up for good: what ran brings nothing", async () => {
     const calls = createCalls();
     pulse.mood = "silent";
-    const running = [
-      calls.register(DESCRIBED, undefined, 1),
-      calls.openStream(),
-      calls.deregister(),
-    ];
+    const running = [calls.register(REGISTERING), calls.openStream(), calls.deregister()];
     await settle();
     calls.hangUp();
     await Promise.all(running);
@@ -212,7 +213,7 @@ describe("the connection", () => {
   it("is not made again by a call that was about to begin when it was hung up", async () => {
     const { identity, find } = slowIdentity();
     const calls = createCalls({ identity });
-    for (const begin of [() => calls.register(DESCRIBED, undefined, 1), () => calls.deregister()]) {
+    for (const begin of [() => calls.register(REGISTERING), () => calls.deregister()]) {
       const call = begin();
       calls.hangUp();
       find();

@@ -218,6 +218,17 @@ describe("a registration that was lost", () => {
     expect(events.at(-1)).toMatchObject({ type: "reconnected", registeredAnew: true });
   });
 
+  it("names the lease that it holds whenever it registers, so that it is not taken for a second process", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    session.update({ service: { name: "b", type: "t" } });
+    await settle();
+    pulse.forget();
+    await clock.advance(10_000);
+    expect(pulse.registers.map(({ leaseId }) => leaseId)).toEqual(["", "lease-1", "lease-2"]);
+  });
+
   it("stops when another process takes its identity", async () => {
     const { pulse, clock, start, types } = setUp();
     session = start();

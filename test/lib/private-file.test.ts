@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -43,4 +43,11 @@ it("replaces a file whole, for its owner alone", async () => {
 it("tells a missing file from one that cannot be read", async () => {
   expect(await readIfPresent(join(directory, "none"))).toBeUndefined();
   await expect(readIfPresent(directory)).rejects.toThrow(/EISDIR/);
+});
+
+it("leaves nothing behind when it cannot write", async () => {
+  const path = join(directory, "is-a-directory");
+  await mkdir(path);
+  await expect(writePrivateFile(path, "text")).rejects.toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+  expect(await readdir(directory)).toEqual(["is-a-directory"]);
 });

@@ -224,7 +224,8 @@ export type WatchDownloadClientsResponse = Message<"pulse.v1.WatchDownloadClient
 
   /**
    * Opaque; names the newest commit of which, and before which, everything has
-   * been sent. Empty until there is one.
+   * been sent. Empty until there is one. A change that does not complete its
+   * commit repeats the token sent before it.
    *
    * @generated from field: string resume_token = 5;
    */

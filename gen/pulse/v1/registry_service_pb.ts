@@ -664,7 +664,8 @@ export type WatchServicesResponse = Message<"pulse.v1.WatchServicesResponse"> & 
 
   /**
    * Opaque; names the newest commit of which, and before which, everything has
-   * been sent. Empty until there is one.
+   * been sent. Empty until there is one. A change that does not complete its
+   * commit repeats the token sent before it.
    *
    * @generated from field: string resume_token = 5;
    */

@@ -1,0 +1,40 @@
+import type { Log } from "../lib/log.js";
+import { inSeconds } from "../lib/seconds.js";
+import type { StatusEvent } from "./watching.js";
+
+/** What a watch says of itself. */
+export type WatchNews =
+  | StatusEvent
+  | { readonly type: "failed"; readonly error: Error }
+  | { readonly type: "closed" };
+
+/** Writes each as one line. None holds a secret. */
+export function logWatch(log: Log, pulse: string, topic: string): (news: WatchNews) => void {
+  return (news) => {
+    const base = { event: news.type, pulse };
+    switch (news.type) {
+      case "synced":
+        return log.info(
+          { ...base, revision: String(news.revision) },
+          `in step with the ${topic} of Pulse`,
+        );
+      case "stale":
+        return log.warn(
+          { ...base, error: news.error.message },
+          `the ${topic} of Pulse may be out of date; next attempt in ${inSeconds(news.retryInMs)}`,
+        );
+      case "rejected":
+        return log.warn(
+          { ...base, error: news.error.message },
+          `Pulse refuses to show its ${topic}; check the token. Next attempt in ${inSeconds(news.retryInMs)}`,
+        );
+      case "failed":
+        return log.error(
+          { ...base, error: news.error.message },
+          `the watch of the ${topic} has failed`,
+        );
+      case "closed":
+        return log.info(base, `the watch of the ${topic} has ended`);
+    }
+  };
+}
