@@ -7,10 +7,12 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import type { Clock } from "../lib/clock.js";
 import { capTimeout } from "./grpc-timeout.js";
 import { httpImplementation } from "./http-handlers.js";
 import type { WireLimits } from "./limits.js";
 import type { Mount, OnInternalError } from "./mount.js";
+import { createStallWatch } from "./write-stall.js";
 
 /** Handles a request that is no call; false if it is none of its own. */
 export type Routes = (request: IncomingMessage, response: ServerResponse) => boolean;
@@ -18,6 +20,7 @@ export type Routes = (request: IncomingMessage, response: ServerResponse) => boo
 export interface HttpServerOptions {
   readonly mounts: readonly Mount[];
   readonly routes: Routes;
+  readonly clock: Clock;
   readonly limits: WireLimits;
   readonly onInternalError: OnInternalError;
 }
@@ -37,11 +40,17 @@ const GRPC_HINT =
 const MAX_HEADERS = 100;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { limits, onInternalError } = options;
+  const { clock, limits, onInternalError } = options;
   const calls = createCalls(options);
   /** Each connection, and the answers it still has to get. */
   const connections = new Map<Socket, number>();
   let isClosing = false;
+  const stalls = createStallWatch<Socket>({
+    clock,
+    stallMs: limits.writeStallMs,
+    writtenBytes: (socket) => socket.bytesWritten,
+    onStall: (socket) => socket.destroy(),
+  });
 
   const server = createServer(
     {
@@ -85,6 +94,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     accept(socket) {
       connections.set(socket, 0);
       socket.once("close", () => connections.delete(socket));
+      stalls.add(socket);
       server.emit("connection", socket);
     },
     close() {

@@ -3,32 +3,35 @@ import {
   type Http2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
 } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import type { Clock } from "../lib/clock.js";
 import { capTimeout, parseTimeout } from "./grpc-timeout.js";
+import { guardAgainstStalls } from "./http2-stall.js";
 import type { WireLimits } from "./limits.js";
 
 const PING_WINDOW_MS = 10_000;
 
 /**
  * Holds the bounds that grpc-js has no options for, on the HTTP/2 server below it:
- * header size, PINGs, resets, and the timeout of a call, which grpc-js computes in
- * 32 bits.
+ * header size, PINGs, resets, peers that do not read, and the timeout of a call, which
+ * grpc-js computes in 32 bits.
  */
 export function guardHttp2(
   server: Server,
-  limits: Pick<WireLimits, "maxHeaderBytes" | "maxPingsPer10s" | "maxTimeoutMs">,
+  limits: Pick<WireLimits, "maxHeaderBytes" | "maxPingsPer10s" | "maxTimeoutMs" | "writeStallMs">,
   clock: Clock,
 ): void {
   const http2 = http2ServerOf(server);
   http2.updateSettings({ maxHeaderListSize: limits.maxHeaderBytes });
   http2.on("session", (session) => guardAgainstPings(session, limits.maxPingsPer10s, clock));
+  guardAgainstStalls(http2, limits.writeStallMs, clock);
   // Before grpc-js reads them: each listener gets the same headers.
   http2.prependListener("stream", (stream, headers: IncomingHttpHeaders) => {
     // A reset without an error code waits until all that had come is read. While a
     // handler does not read, its call would live on: a peer could pile up any number.
-    stream.once("aborted", () => stream.destroy());
+    stream.on("aborted", destroyStream);
     const timeout = headers["grpc-timeout"];
     if (timeout === undefined) return;
     // What we cannot read must not be read by a pattern of grpc-js that takes more.
@@ -37,6 +40,11 @@ export function guardHttp2(
       ? capTimeout(String(timeout), limits.maxTimeoutMs)
       : "malformed";
   });
+}
+
+/** One function for all streams: there are thousands, and a closure for each is memory. */
+function destroyStream(this: ServerHttp2Stream): void {
+  this.destroy();
 }
 
 /** The only private part of grpc-js that we touch. Its version is pinned, and every test stands on this. */

@@ -22,6 +22,12 @@ export interface WireLimits {
   readonly idleConnectionMs: number;
   /** HTTP/2 PINGs of one connection in any 10 s. ENHANCE_YOUR_CALM and the end of it past them. */
   readonly maxPingsPer10s: number;
+  /**
+   * A peer may take nothing of what waits to be sent to it for this long, in ms, for
+   * each MiB of a message. HTTP/2: the stream is reset with ENHANCE_YOUR_CALM, which
+   * gRPC reads as RESOURCE_EXHAUSTED; HTTP/1.1: the connection is closed.
+   */
+  readonly writeStallMs: number;
 }
 
 const DAY_MS = 86_400_000;
@@ -42,4 +48,5 @@ export const DEFAULT_LIMITS: WireLimits = {
   idleConnectionMs: 30 * 60_000,
   // grpc-go measures bandwidth with a PING per response, so an honest peer sends thousands.
   maxPingsPer10s: 50_000,
+  writeStallMs: 60_000,
 };

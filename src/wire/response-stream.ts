@@ -7,10 +7,12 @@ import type { RequestStream } from "./request-stream.js";
 
 /** The side of a grpc-js call that answers with a stream. */
 interface Responder {
-  write(message: unknown): boolean;
+  /** What was written and is not yet sent, in messages. */
+  readonly writableLength: number;
+  write(message: unknown, onSent?: () => void): boolean;
   end(trailer?: Metadata): void;
   emit(event: "error", status: GrpcStatus): boolean;
-  once(event: "cancelled" | "drain", listener: () => void): unknown;
+  once(event: "cancelled", listener: () => void): unknown;
 }
 
 /** A call that answers with a stream, and what belongs to it. */
@@ -34,7 +36,7 @@ export class ResponseStream {
   readonly #deadline: Timer | undefined;
   #iterator: AsyncIterator<unknown> | undefined;
   #isOver = false;
-  #onDrained: (() => void) | undefined;
+  #resume: (() => void) | undefined;
 
   constructor(call: StreamingCall) {
     this.#call = call;
@@ -57,7 +59,8 @@ export class ResponseStream {
         if (this.#isOver) return;
         if (result.done) break;
         context.sendHeader();
-        if (!responder.write(result.value)) await this.#drained();
+        if (responder.writableLength === 0) responder.write(result.value);
+        else await this.#writeAndWait(result.value);
         if (this.#isOver) return;
       }
       this.#succeed();
@@ -97,7 +100,7 @@ export class ResponseStream {
     if (this.#isOver) return;
     this.#finish();
     this.#call.context.abort();
-    this.#onDrained?.();
+    this.#resume?.();
     void this.#returnIterator();
   }
 
@@ -109,11 +112,16 @@ export class ResponseStream {
     }
   }
 
-  /** A write after the end of a call is never drained: `#abandon` ends this wait as well. */
-  #drained(): Promise<void> {
+  /**
+   * Writes a message behind another that is not yet sent, and waits until it is sent as
+   * well: a peer that never reads holds two of them. grpc-js itself would take 16,
+   * whatever their size. After the end of a call nothing is sent: `#abandon` ends this
+   * wait too.
+   */
+  #writeAndWait(message: unknown): Promise<void> {
     return new Promise((resolve) => {
-      this.#onDrained = resolve;
-      this.#call.responder.once("drain", resolve);
+      this.#resume = resolve;
+      this.#call.responder.write(message, () => resolve());
     });
   }
 }

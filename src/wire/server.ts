@@ -40,7 +40,7 @@ export async function startServer(options: WireServerOptions): Promise<WireServe
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   encodeTextWithBuffer();
   const grpc = createGrpcServer({ mounts, clock, limits, onInternalError });
-  const http = createHttpServer({ mounts, routes, limits, onInternalError });
+  const http = createHttpServer({ mounts, routes, clock, limits, onInternalError });
   const listener = await listen({
     host,
     port,
