@@ -18,8 +18,9 @@ export function failureSentence(error: unknown): string {
   return text.replace(/\s+/g, " ").trim();
 }
 
-/** What a failed call means for the person at the terminal. */
-export function callFailure(error: unknown, url: string, tokenSource: string): CommandError {
+/** What a failed call means for the person at the terminal; what is meant for him already stays. */
+export function callFailure(error: unknown, url: string, tokenSource: string): Error {
+  if (error instanceof CommandError || error instanceof UsageError) return error;
   return new CommandError(callSentence(ConnectError.from(error), url, tokenSource), {
     cause: error,
   });
@@ -42,7 +43,9 @@ function callSentence(error: ConnectError, url: string, tokenSource: string): st
       return `what answers at ${url} is not a Pulse that knows this command (${text}); check --pulse`;
     case Code.InvalidArgument:
     case Code.NotFound:
+    case Code.AlreadyExists:
     case Code.FailedPrecondition:
+    case Code.Aborted:
       return text;
     default:
       return fromPulse ? text : `the call to Pulse at ${url} failed: ${text}`;

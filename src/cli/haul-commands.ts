@@ -6,6 +6,7 @@ import {
   probeFrontedClient,
   startHaul,
 } from "../haul/index.js";
+import { addSecretOptions, readSecret } from "./credential-options.js";
 import { UsageError } from "./failure.js";
 import { createLogger } from "./logger.js";
 import {
@@ -24,14 +25,14 @@ import { haulStateDirectory, pulseDataDirectory } from "./places.js";
 import { probeText } from "./probe-text.js";
 import { findTokenFor } from "./pulse-call.js";
 import { runUntilStopped } from "./run-until-stopped.js";
-import { readSecretFile } from "./token-lookup.js";
+
+/** Prefix of the variables with its credentials. */
+const VARIABLES = "HAUL";
 
 interface ClientOptions {
   readonly kind?: FrontedClient["kind"];
   readonly url?: string;
   readonly username?: string;
-  readonly passwordFile?: string;
-  readonly apiKeyFile?: string;
 }
 
 interface RunOptions extends ClientOptions {
@@ -130,7 +131,7 @@ export function probeCommand(): Command {
 }
 
 function addClientOptions(command: Command): Command {
-  return command
+  command
     .addOption(
       new Option("--kind <kind>", "what the download client is")
         .env("HAUL_KIND")
@@ -141,19 +142,8 @@ function addClientOptions(command: Command): Command {
         .env("HAUL_URL")
         .argParser(parseApiUrl),
     )
-    .addOption(new Option("--username <name>", "user to log in as").env("HAUL_USERNAME"))
-    .addOption(
-      new Option(
-        "--password-file <file>",
-        "file with the password; or the password in HAUL_PASSWORD",
-      ).env("HAUL_PASSWORD_FILE"),
-    )
-    .addOption(
-      new Option(
-        "--api-key-file <file>",
-        "file with the API key or RPC secret; or the key in HAUL_API_KEY",
-      ).env("HAUL_API_KEY_FILE"),
-    );
+    .addOption(new Option("--username <name>", "user to log in as").env("HAUL_USERNAME"));
+  return addSecretOptions(command, VARIABLES);
 }
 
 /** The download client that the options name, with its credentials read; undefined if they name none. */
@@ -164,26 +154,10 @@ async function frontedClient(
   const { kind, url, username } = options;
   if (kind && !url) throw new UsageError("--kind needs --url: say where the download client is");
   if (url && !kind) throw new UsageError("--url needs --kind: say what the download client is");
-  const password = await readSecret(command, "passwordFile", "HAUL_PASSWORD");
-  const apiKey = await readSecret(command, "apiKeyFile", "HAUL_API_KEY");
-  if (password && apiKey) throw new UsageError("give a password or an API key, not both");
-  const secret = password ?? apiKey;
+  const secret = await readSecret(command, VARIABLES);
   if (kind && url)
     return { kind, url, ...(username ? { username } : {}), ...(secret ? { secret } : {}) };
   if (username || secret)
     throw new UsageError("a user name, password or API key needs --kind and --url");
   return undefined;
-}
-
-/** A secret from the file that was typed, else from its variable, else from the file that a variable names. */
-async function readSecret(
-  command: Command,
-  fileOption: string,
-  variable: string,
-): Promise<string | undefined> {
-  const file: string | undefined = command.getOptionValue(fileOption);
-  const wasTyped = command.getOptionValueSource(fileOption) === "cli";
-  const given = process.env[variable];
-  if (given && !wasTyped) return given;
-  return file === undefined ? undefined : readSecretFile(file);
 }

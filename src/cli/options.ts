@@ -48,6 +48,8 @@ export function parseApiUrl(text: string): string {
     throw new InvalidArgumentError(
       "Give the user name with --username and the password with --password-file.",
     );
+  if (url.search !== "" || url.hash !== "")
+    throw new InvalidArgumentError("Give the URL without a query or fragment.");
   if (isUnspecifiedHost(hostOf(url)))
     throw new InvalidArgumentError(
       "Give the host's name or address: others cannot reach the unspecified one.",
@@ -59,6 +61,15 @@ export function parseApiUrl(text: string): string {
 export function parseName(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("Give a name that is not empty.");
   return text.trim();
+}
+
+/** Reads a whole number within these bounds. */
+export function parseWholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
+  };
 }
 
 /** Whether a variable such as PULSE_INSECURE says yes. Commander would take `false` for a yes. */
@@ -104,8 +115,15 @@ export function tokenFileOption(): Option {
   ).env("PULSE_TOKEN_FILE");
 }
 
-export function jsonOption(): Option {
-  return new Option("--json", "print one JSON object instead of a table");
+export function jsonOption(description = "print one JSON object instead of text"): Option {
+  return new Option("--json", description);
+}
+
+export function showCredentialsOption(): Option {
+  return new Option(
+    "--show-credentials",
+    "show user names and passwords, which are left out otherwise",
+  );
 }
 
 /** An option that takes words for the values of an enum, several of them unless told `single`. */

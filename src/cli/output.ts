@@ -1,4 +1,4 @@
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 import { type DescMessage, type MessageShape, toJsonString } from "@bufbuild/protobuf";
 import Table from "cli-table3";
 
@@ -24,6 +24,19 @@ export function printJson<Desc extends DescMessage>(
   print(toJsonString(schema, message, { alwaysEmitImplicit: true, prettySpaces: 2 }));
 }
 
+/** As `printJson`, in one line. */
+export function printJsonLine<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+): void {
+  print(toJsonString(schema, message, { alwaysEmitImplicit: true }));
+}
+
+/** One line for each thing that is known; undefined: it is not. */
+export function factLines(facts: readonly (readonly [string, string | undefined])[]): string {
+  return facts.map(([name, value]) => `${name.padEnd(13)}${cell(value ?? "unknown")}`).join("\n");
+}
+
 /** Columns without lines, as `ps` prints them; `empty` if there are no rows. */
 export function renderTable(
   head: readonly string[],
@@ -42,6 +55,23 @@ export function renderTable(
     .split("\n")
     .map((line) => line.trimEnd())
     .join("\n");
+}
+
+/**
+ * For rows that come one by one: each is rendered in line with those before it,
+ * as far as these were not narrower.
+ */
+export function alignRows(head: readonly string[]): (row: readonly string[]) => string {
+  let widest = head;
+  return (row) => {
+    widest = widest.map((text, i) => wider(text, row[i] ?? ""));
+    return renderTable(widest, [row], "").split("\n").at(-1) ?? "";
+  };
+}
+
+function wider(a: string, b: string): string {
+  const [widthA, widthB] = [a, b].map((text) => stripVTControlCharacters(text).length);
+  return (widthA ?? 0) < (widthB ?? 0) ? b : a;
 }
 
 const NO_LINES = {
@@ -88,4 +118,9 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   offline: "red",
   rejected: "red",
   revoked: "dim",
+  deleted: "dim",
+  new: "green",
+  changed: "yellow",
+  gone: "red",
+  ok: "green",
 };

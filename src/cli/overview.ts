@@ -1,7 +1,8 @@
 import type { PulseConnection } from "../client/index.js";
-import { downloadClientsTable, listDownloadClients, listServices, servicesTable } from "./lists.js";
+import { listDownloadClients, listServices } from "./lists.js";
 import { cell, paint } from "./output.js";
 import type { SupervisedState } from "./supervisor.js";
+import { downloadClientsTable, servicesTable } from "./tables.js";
 
 /** Both lists as tables. What changes with every heartbeat is left out: the text changes when something happened. */
 export async function registryTables(pulse: PulseConnection): Promise<string> {

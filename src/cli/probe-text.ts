@@ -1,5 +1,5 @@
 import type { FrontedClient, Probe } from "../haul/index.js";
-import { cell } from "./output.js";
+import { factLines } from "./output.js";
 
 /** What a probe found, one line for each thing that is known. */
 export function probeText({ kind, url }: FrontedClient, probe: Probe): string {
@@ -20,7 +20,7 @@ export function probeText({ kind, url }: FrontedClient, probe: Probe): string {
       ["upload", rate(load.uploadBytesPerSecond)],
     );
   }
-  return lines.map(([name, value]) => `${name.padEnd(13)}${cell(value ?? "unknown")}`).join("\n");
+  return factLines(lines);
 }
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -30,16 +30,28 @@ export function findTokenFor(
   });
 }
 
-/** Calls Pulse as the options of `command` say, and leaves no connection behind. */
+/** Where Pulse is, as the options of `command` say, and how to find the token for it. */
+export function callTarget(command: Command, accept: TokenSearch["accept"]) {
+  const { pulse: url, data } = command.opts<{ pulse: string; data?: string }>();
+  const dataDirectory = pulseDataDirectory(data, process.env);
+  return { url, findToken: () => findTokenFor(command, dataDirectory, accept) };
+}
+
+/**
+ * Calls Pulse as the options of `command` say, and leaves no connection behind.
+ * @param timeoutMs of each call
+ * @throws CommandError that says what to do; what `call` itself throws of that kind stays
+ */
 export async function callPulse<Answer>(
   command: Command,
   accept: TokenSearch["accept"],
   call: (pulse: PulseConnection) => Promise<Answer>,
+  timeoutMs = 10_000,
 ): Promise<Answer> {
-  const { pulse: url, data } = command.opts<{ pulse: string; data?: string }>();
-  const dataDirectory = pulseDataDirectory(data, process.env);
-  const { token, source } = await findTokenFor(command, dataDirectory, accept);
-  const pulse = connectPulse({ pulse: url, token, retry: "never" });
+  const { url, findToken } = callTarget(command, accept);
+  const { token, source } = await findToken();
+  const retry = { maxAttempts: 1, attemptTimeoutMs: timeoutMs, totalTimeoutMs: timeoutMs };
+  const pulse = connectPulse({ pulse: url, token, retry });
   try {
     return await call(pulse);
   } catch (error) {

@@ -1,13 +1,32 @@
 #!/usr/bin/env node
-import { clientsCommand, servicesCommand } from "./list-commands.js";
-import { createProgram, runProgram } from "./program.js";
+import { addCommand } from "./add-command.js";
+import { editCommand } from "./edit-command.js";
+import { removeCommand, restoreCommand, testCommand } from "./entry-commands.js";
+import { explainCommand } from "./explain-command.js";
+import { listClientsCommand, listServicesCommand } from "./list-commands.js";
+import { commandGroup, createProgram, runProgram } from "./program.js";
 import { serveCommand } from "./serve-command.js";
 import { tokenCommand } from "./token-commands.js";
+import { watchClientsCommand, watchServicesCommand } from "./watch-commands.js";
 
+const services = commandGroup("services", "registered services", [
+  listServicesCommand(),
+  watchServicesCommand(),
+  explainCommand(),
+]);
+const clients = commandGroup("clients", "download clients", [
+  listClientsCommand(),
+  watchClientsCommand(),
+  addCommand(),
+  editCommand(),
+  removeCommand(),
+  restoreCommand(),
+  testCommand(),
+]);
 const program = createProgram(
   "pulse",
   "The registry of a media stack: services register here, and media managers find download clients and log in.",
 );
-for (const command of [serveCommand(), servicesCommand(), clientsCommand(), tokenCommand()])
+for (const command of [serveCommand(), services, clients, tokenCommand()])
   program.addCommand(command);
 await runProgram(program);

@@ -1,20 +1,28 @@
 import { Command, Option } from "commander";
+import { parseDuration, parseDurationOrNever } from "./duration.js";
 import { createLogger } from "./logger.js";
 import {
   type HostPort,
   hostPortOption,
   type LogLevel,
   logLevelOption,
+  parseWholeNumber,
   pulseDataOption,
   readSwitch,
 } from "./options.js";
 import { pulseDataDirectory } from "./places.js";
 import { runUntilStopped } from "./run-until-stopped.js";
 
+/** All of them are held in memory. */
+const MAX_HISTORY_CHANGES = 1_000_000;
+
 interface ServeOptions {
   readonly listen: HostPort;
   readonly data?: string;
   readonly insecure?: boolean;
+  readonly forgetAfter?: number;
+  readonly historyChanges?: number;
+  readonly historyAge?: number;
   readonly logLevel: LogLevel;
 }
 
@@ -30,6 +38,27 @@ export function serveCommand(): Command {
         "allow plain text on an address that others can reach (env: PULSE_INSECURE=true)",
       ),
     )
+    .addOption(
+      new Option(
+        "--forget-after <duration>",
+        "remove a service that is offline for longer than this, or `never`; default 30d",
+      )
+        .env("PULSE_FORGET_AFTER")
+        .argParser(parseDurationOrNever),
+    )
+    .addOption(
+      new Option(
+        "--history-changes <number>",
+        "how many changes to keep, for watchers and `services explain`; default 10000",
+      )
+        .env("PULSE_HISTORY_CHANGES")
+        .argParser(parseWholeNumber(1, MAX_HISTORY_CHANGES)),
+    )
+    .addOption(
+      new Option("--history-age <duration>", "how long to keep them; default 24h")
+        .env("PULSE_HISTORY_AGE")
+        .argParser(parseDuration),
+    )
     .addOption(logLevelOption("PULSE_LOG_LEVEL"))
     .addHelpText(
       "after",
@@ -37,6 +66,7 @@ export function serveCommand(): Command {
     )
     .action(async (options: ServeOptions) => {
       const { env } = process;
+      const { forgetAfter, historyChanges, historyAge } = options;
       const log = createLogger(options.logLevel);
       const { startPulse } = await import("../pulse/index.js"); // the other commands need no database
       await runUntilStopped(log, async () => {
@@ -44,6 +74,11 @@ export function serveCommand(): Command {
           listen: options.listen,
           dataDirectory: pulseDataDirectory(options.data, env),
           ...(env.PULSE_SECRET_KEY ? { secretKey: env.PULSE_SECRET_KEY } : {}),
+          ...(forgetAfter === undefined ? {} : { forgetAfterMs: forgetAfter }),
+          history: {
+            ...(historyChanges === undefined ? {} : { maxCommits: historyChanges }),
+            ...(historyAge === undefined ? {} : { maxAgeMs: historyAge }),
+          },
           insecure: options.insecure ?? readSwitch("PULSE_INSECURE", env),
           log,
         });

@@ -4,11 +4,12 @@ import {
   ListTokensResponseSchema,
   ScopeSchema,
 } from "../../gen/pulse/v1/token_service_pb.js";
-import { tokensTable } from "./lists.js";
+
 import { enumNumber, enumOption, enumWord, jsonOption, parseName } from "./options.js";
 import { cell, note, print, printJson } from "./output.js";
 import { commandGroup } from "./program.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
+import { tokensTable } from "./tables.js";
 
 interface CreateOptions {
   readonly name: string;

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { isLoopbackHost } from "../lib/host.js";
 import { readIfPresent } from "../lib/private-file.js";
 import { CommandError } from "./failure.js";
+import { readSecretFile } from "./given-file.js";
 
 export interface TokenSearch {
   /** `--token-file` or PULSE_TOKEN_FILE. */
@@ -19,6 +19,9 @@ export interface TokenSearch {
   /** Which of the tokens made at Pulse's first start will do, the best first. */
   readonly accept: readonly ("service" | "admin")[];
 }
+
+/** None was given, and Pulse has made none on this host, which it does at its first start. */
+export class NoTokenError extends CommandError {}
 
 export interface FoundToken {
   readonly token: string;
@@ -45,23 +48,13 @@ export async function findToken(search: TokenSearch): Promise<FoundToken> {
     const token = (await readReadable(path))?.trim();
     if (token) return { token: checkToken(token, path), source: path };
   }
-  throw new CommandError(
+  throw new NoTokenError(
     `no token found in ${paths.join(" or ")}: give one in PULSE_TOKEN or with --token-file, or say with PULSE_DATA where Pulse keeps its data`,
   );
 }
 
 async function readTokenFile(path: string): Promise<FoundToken> {
   return { token: checkToken(await readSecretFile(path), path), source: path };
-}
-
-/** The one line of a file that holds a secret. The message of a failure names the file only. */
-export async function readSecretFile(path: string): Promise<string> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new CommandError(`cannot read ${path} (${error.code}): check its path and permissions`);
-  });
-  const secret = text.replace(/\r?\n$/, "");
-  if (secret.trim() === "") throw new CommandError(`${path} is empty: put the secret into it`);
-  return secret;
 }
 
 /** A header cannot carry anything else, and a token from Pulse never has it. */

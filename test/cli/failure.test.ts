@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
-import { callFailure, failureSentence } from "../../src/cli/failure.js";
+import { CommandError, callFailure, failureSentence, UsageError } from "../../src/cli/failure.js";
 
 function sentence(text: string, code: Code, reason?: string): string {
   const details = reason
@@ -38,6 +38,16 @@ describe("a failed call says what to do", () => {
 
   test("when the request is wrong, in Pulse's own words", () => {
     expect(sentence("name: is required", Code.InvalidArgument)).toBe("name: is required");
+  });
+
+  test("when a name is taken or somebody else was faster, in Pulse's own words", () => {
+    expect(sentence("name: is taken", Code.AlreadyExists)).toBe("name: is taken");
+    expect(sentence("etag: is stale", Code.Aborted)).toBe("etag: is stale");
+  });
+
+  test("and what a command has said itself stays as it is", () => {
+    for (const error of [new CommandError("no such client"), new UsageError("give one")])
+      expect(callFailure(error, "http://nas:9696", "PULSE_TOKEN")).toBe(error);
   });
 
   test("when something else listens there", () => {

@@ -8,6 +8,7 @@ import {
   parseApiUrl,
   parseHostPort,
   parsePulseUrl,
+  parseWholeNumber,
   readSwitch,
 } from "../../src/cli/options.js";
 
@@ -74,8 +75,26 @@ describe("a download client's URL", () => {
     );
   });
 
+  test.each(["http://nas/?key=1", "http://nas/#a"])("%j has too much to it", (text) => {
+    expect(() => parseApiUrl(text)).toThrow("without a query or fragment");
+  });
+
   test.each(["nas:8080", "ftp://nas", "/path"])("%j is refused", (text) => {
     expect(() => parseApiUrl(text)).toThrow("Give an http or https URL");
+  });
+});
+
+describe("a whole number", () => {
+  test.each([
+    ["1", 1],
+    ["100", 100],
+    ["007", 7],
+  ])("%j is read", (text, number) => {
+    expect(parseWholeNumber(1, 100)(text)).toBe(number);
+  });
+
+  test.each(["", "0", "101", "-1", "1.5", "1e1", "x"])("%j is refused with its bounds", (text) => {
+    expect(() => parseWholeNumber(1, 100)(text)).toThrow("Give a whole number from 1 to 100.");
   });
 });
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { findToken, readSecretFile, type TokenSearch } from "../../src/cli/token-lookup.js";
+import { findToken, NoTokenError, type TokenSearch } from "../../src/cli/token-lookup.js";
 
 let directory: string;
 let search: TokenSearch;
@@ -47,6 +47,7 @@ test("a service token is not tried where an admin token is needed", async () => 
   await expect(found({ accept: ["admin"] })).rejects.toThrow(
     /no token found in .*admin\.token: give one in PULSE_TOKEN or with --token-file/,
   );
+  await expect(found({ accept: ["admin"] })).rejects.toBeInstanceOf(NoTokenError);
 });
 
 test.each(["http://[::1]:9696", "http://localhost:1", "http://127.0.0.53:1"])(
@@ -68,18 +69,4 @@ test("what cannot be a token is refused without being repeated", async () => {
   await expect(found({ token: "two words" })).rejects.toThrow(
     /^PULSE_TOKEN does not hold a token: it must be one line without spaces$/,
   );
-});
-
-test("a secret file that is missing or empty is named, with what to do", async () => {
-  const missing = join(directory, "missing");
-  await expect(readSecretFile(missing)).rejects.toThrow(`cannot read ${missing} (ENOENT): check`);
-  const empty = join(directory, "empty");
-  await writeFile(empty, "\n");
-  await expect(readSecretFile(empty)).rejects.toThrow(`${empty} is empty: put the secret into it`);
-});
-
-test("a secret may have spaces: only the line's end is cut off", async () => {
-  const file = join(directory, "password");
-  await writeFile(file, " pass word \r\n");
-  expect(await readSecretFile(file)).toBe(" pass word ");
 });

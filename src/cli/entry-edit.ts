@@ -1,0 +1,124 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type DownloadClient,
+  type DownloadClientOverrides,
+  DownloadClientOverridesSchema,
+  DownloadClientSchema,
+  Source,
+} from "../../gen/pulse/v1/download_client_pb.js";
+import { CREDENTIAL_VARIABLES, type EntryInput } from "./entry-options.js";
+import { UsageError } from "./failure.js";
+
+/** What `pulse clients edit --clear` takes. */
+export const CLEARABLE = [
+  "url",
+  "username",
+  "password",
+  "category",
+  "directory",
+  "tags",
+  "settings",
+] as const;
+export type Clearable = (typeof CLEARABLE)[number];
+
+/** What an operator wants of an entry. */
+export interface EditInput extends EntryInput {
+  readonly name?: string;
+  readonly enabled?: boolean;
+  readonly clear: readonly Clearable[];
+}
+
+/** What to send to Pulse. */
+export interface EntryEdit {
+  readonly downloadClient: DownloadClient;
+  readonly paths: readonly string[];
+  /** What changes, in the words of the options. */
+  readonly words: readonly string[];
+}
+
+type Access = Omit<DownloadClientOverrides, "$typeName" | "$unknown">;
+type AccessField = keyof Access;
+
+const ADDRESS_FIELDS = ["host", "port", "useSsl", "urlBase"] as const satisfies AccessField[];
+const OWN_FIELDS = [
+  "kind",
+  "protocol",
+  "name",
+  "enabled",
+  "priority",
+  "category",
+  "directory",
+  "tags",
+  "settings",
+] as const satisfies (keyof DownloadClient & keyof EditInput)[];
+
+/** @throws UsageError if what was asked for is nothing, or contradicts itself */
+export function checkEdit(input: EditInput): void {
+  const set = wordsOf(input);
+  const both = input.clear.find((field) => set.includes(field));
+  if (both) throw new UsageError(`give a new ${both} or clear it, not both${hintOn(both)}`);
+  if (set.length + input.clear.length === 0)
+    throw new UsageError("nothing to change: say what, such as --priority 10");
+}
+
+/**
+ * The change of `entry` that was asked for. Of an AUTO one, address and
+ * credentials become overrides, and clearing them takes the overrides away.
+ *
+ * @throws UsageError if it does not fit the entry
+ */
+export function entryEdit(entry: DownloadClient, input: EditInput): EntryEdit {
+  const { clear, address: _, ...fields } = input;
+  const isAuto = entry.source === Source.AUTO;
+  if (!isAuto && clear.includes("url"))
+    throw new UsageError("an entry made by hand needs an address: give another one with --url");
+  const { id, etag } = entry;
+  const downloadClient = create(DownloadClientSchema, { id, etag });
+  const paths: string[] = [];
+  for (const field of OWN_FIELDS) {
+    if (fields[field] === undefined) continue;
+    Object.assign(downloadClient, { [field]: fields[field] });
+    paths.push(pathOf(field));
+  }
+  for (const field of clear) if (!isAccess(field)) paths.push(field); // absent is empty
+
+  const access = accessChanges(input);
+  const values = Object.fromEntries(access.filter(([, value]) => value !== undefined));
+  if (isAuto) {
+    downloadClient.overrides = create(DownloadClientOverridesSchema, values);
+    paths.push(...access.map(([field]) => `overrides.${pathOf(field)}`));
+  } else {
+    Object.assign(downloadClient, values);
+    paths.push(...access.map(([field]) => pathOf(field)));
+  }
+  return { downloadClient, paths, words: [...wordsOf(input), ...new Set(clear)] };
+}
+
+function wordsOf({ clear: _, address, ...fields }: EditInput): string[] {
+  return Object.keys({ ...(address && { url: address }), ...fields });
+}
+
+function hintOn(field: Clearable): string {
+  return field === "password" ? `: ${CREDENTIAL_VARIABLES}_PASSWORD counts as given` : "";
+}
+
+/** Undefined: to be cleared. */
+function accessChanges(input: EditInput) {
+  const { address, clear } = input;
+  const changes: [AccessField, Access[AccessField] | undefined][] = [];
+  if (address) for (const field of ADDRESS_FIELDS) changes.push([field, address[field]]);
+  if (clear.includes("url")) for (const field of ADDRESS_FIELDS) changes.push([field, undefined]);
+  for (const field of ["username", "password"] as const)
+    if (input[field] !== undefined || input.clear.includes(field))
+      changes.push([field, input[field]]);
+  return changes;
+}
+
+function isAccess(field: Clearable): boolean {
+  return field === "url" || field === "username" || field === "password";
+}
+
+/** The name of a field in a mask. */
+function pathOf(field: (typeof OWN_FIELDS)[number] | AccessField): string {
+  return DownloadClientSchema.field[field].name;
+}

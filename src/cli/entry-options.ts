@@ -1,0 +1,129 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { type Command, Option } from "commander";
+import { type Protocol, ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
+import { hostOf } from "../lib/host.js";
+import { addSecretOptions, readSecret } from "./credential-options.js";
+import { UsageError } from "./failure.js";
+import { readGivenFile } from "./given-file.js";
+import { enumNumber, enumOption, parseApiUrl, parseWholeNumber } from "./options.js";
+
+/** Prefix of the variables with the credentials. */
+export const CREDENTIAL_VARIABLES = "PULSE_CLIENT";
+
+/** Where a download client is, as the fields of an entry say it. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly useSsl: boolean;
+  readonly urlBase: string;
+}
+
+/** What was said of an entry; what is absent was not. */
+export interface EntryInput {
+  readonly kind?: string;
+  readonly protocol?: Protocol;
+  readonly address?: Address;
+  readonly username?: string;
+  readonly password?: string;
+  readonly priority?: number;
+  readonly category?: string;
+  readonly directory?: string;
+  readonly tags?: string[];
+  readonly settings?: JsonObject;
+}
+
+export interface EntryOptions {
+  readonly kind?: string;
+  readonly url?: string;
+  readonly protocol?: string;
+  readonly username?: string;
+  readonly priority?: number;
+  readonly category?: string;
+  readonly directory?: string;
+  readonly tag?: string[];
+  readonly settings?: string;
+}
+
+/** Adds the options that describe an entry, all but its name. */
+export function addEntryOptions(command: Command): Command {
+  command
+    .addOption(new Option("--kind <kind>", "what the download client is, such as qbittorrent"))
+    .addOption(
+      new Option("--url <url>", "where it is, such as http://192.168.1.10:8080").argParser(
+        parseApiUrl,
+      ),
+    )
+    .addOption(
+      enumOption(
+        "protocol",
+        "what it fetches, for a kind that Pulse does not know",
+        ProtocolSchema,
+        "single",
+      ),
+    )
+    .option("--username <name>", "user to log in as");
+  return addSecretOptions(command, CREDENTIAL_VARIABLES)
+    .addOption(
+      new Option("--priority <number>", "managers prefer the lowest, 1 to 100").argParser(
+        parseWholeNumber(1, 100),
+      ),
+    )
+    .option("--category <category>", "category that managers give their downloads")
+    .option("--directory <directory>", "where managers download to, as the client sees it")
+    .option("--tag <tag...>", "words to choose by")
+    .option("--settings <json>", "anything else managers need, as a JSON object, or @FILE with it");
+}
+
+/** What the options say, with files and variables read. */
+export async function readEntryOptions(
+  options: EntryOptions,
+  command: Command,
+): Promise<EntryInput> {
+  const { kind, url, protocol, username, priority, category, directory, tag, settings } = options;
+  const password = await readSecret(command, CREDENTIAL_VARIABLES);
+  return {
+    ...(kind !== undefined && { kind }),
+    ...(url !== undefined && { address: readAddress(url) }),
+    ...(protocol !== undefined && { protocol: enumNumber(ProtocolSchema, protocol) }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(priority !== undefined && { priority }),
+    ...(category !== undefined && { category }),
+    ...(directory !== undefined && { directory }),
+    ...(tag !== undefined && { tags: tag }),
+    ...(settings !== undefined && { settings: await readSettings(settings) }),
+  };
+}
+
+/** Takes a URL apart that `parseApiUrl` has let pass. */
+export function readAddress(text: string): Address {
+  const url = new URL(text);
+  const useSsl = url.protocol === "https:";
+  return {
+    host: hostOf(url),
+    port: url.port === "" ? (useSsl ? 443 : 80) : Number(url.port),
+    useSsl,
+    urlBase: url.pathname.replace(/\/+$/, ""),
+  };
+}
+
+/** The JSON object of a text, or of the file that `@` names. Its content is not repeated in an error. */
+export async function readSettings(text: string): Promise<JsonObject> {
+  const path = text.startsWith("@") ? text.slice(1) : undefined;
+  const json = path === undefined ? text : await readGivenFile(path);
+  const settings = parseObject(json);
+  if (settings) return settings;
+  const where = path === undefined ? "--settings" : path;
+  throw new UsageError(`${where} is not a JSON object: give one such as {"seedRatio": 2}`);
+}
+
+function parseObject(json: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as JsonObject)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

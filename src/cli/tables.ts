@@ -1,0 +1,113 @@
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  AuthScheme,
+  AvailabilitySchema,
+  CredentialStateSchema,
+  type DownloadClient,
+  Source,
+  SourceSchema,
+} from "../../gen/pulse/v1/download_client_pb.js";
+import { ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
+import { type Service, ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
+import { ScopeSchema, type Token } from "../../gen/pulse/v1/token_service_pb.js";
+import { enumWord } from "./options.js";
+import { cell, renderTable, stateCell } from "./output.js";
+
+/** The table of `pulse services list`. `lastSeen` changes with every heartbeat: leave it out of what is redrawn on change. */
+export function servicesTable(services: readonly Service[], lastSeen: boolean): string {
+  return renderTable(
+    ["NAME", "TYPE", "KIND", "STATUS", "REASON", "URL", ...(lastSeen ? ["LAST SEEN"] : []), "ID"],
+    services.map((service) => [
+      cell(service.spec?.name ?? ""),
+      cell(service.spec?.type ?? ""),
+      cell(service.spec?.kind ?? ""),
+      stateCell(enumWord(ServiceStatusSchema, service.status)),
+      cell(service.statusReason),
+      cell(service.spec?.apiUrl ?? ""),
+      ...(lastSeen ? [timeCell(service.lastSeenTime)] : []),
+      cell(service.id),
+    ]),
+    "No services.",
+  );
+}
+
+/** The table of `pulse clients list`. As a rule it fits into 120 columns: what says the same twice is left out. */
+export function downloadClientsTable(
+  entries: readonly DownloadClient[],
+  showCredentials: boolean,
+): string {
+  const credentialHead = showCredentials ? ["USERNAME", "PASSWORD"] : ["CREDENTIALS"];
+  return renderTable(
+    [
+      "NAME",
+      "KIND",
+      "PROTOCOL",
+      "ADDRESS",
+      "AVAILABILITY",
+      "REASON",
+      "SOURCE",
+      "PRIO",
+      ...credentialHead,
+    ],
+    entries.map((entry) => [
+      cell(entry.name),
+      cell(entry.kind),
+      enumWord(ProtocolSchema, entry.protocol),
+      cell(addressOf(entry)),
+      ...availabilityCells(entry),
+      sourceCell(entry),
+      entry.enabled ? String(entry.priority) : "off",
+      ...(showCredentials ? [cell(entry.username), cell(entry.password)] : [credentialCell(entry)]),
+    ]),
+    "No download clients.",
+  );
+}
+
+/** The table of `pulse token list`. */
+export function tokensTable(tokens: readonly Token[]): string {
+  return renderTable(
+    ["ID", "NAME", "SCOPES", "CREATED", "STATE"],
+    tokens.map((token) => [
+      cell(token.id),
+      cell(token.name),
+      token.scopes.map((scope) => enumWord(ScopeSchema, scope)).join(", "),
+      timeCell(token.createTime),
+      stateCell(token.revokeTime ? "revoked" : "valid"),
+    ]),
+    "No tokens.",
+  );
+}
+
+export function addressOf(entry: DownloadClient): string {
+  const host = entry.host.includes(":") ? `[${entry.host}]` : entry.host;
+  return `${entry.useSsl ? "https" : "http"}://${host}:${entry.port}${entry.urlBase}`;
+}
+
+/** An instant to the second, in UTC. */
+export function timeCell(time: Timestamp | undefined): string {
+  return time ? timeText(timestampDate(time)) : "-";
+}
+
+export function timeText(time: Date): string {
+  return time.toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** Whether it can be used, and why, or since when it cannot. */
+function availabilityCells(entry: DownloadClient): [string, string] {
+  if (entry.deleteTime) return [stateCell("deleted"), timeCell(entry.deleteTime)];
+  return [
+    stateCell(enumWord(AvailabilitySchema, entry.availability)),
+    // That it was made by hand is said by SOURCE.
+    entry.source === Source.MANUAL ? "not watched" : cell(entry.availabilityReason),
+  ];
+}
+
+function sourceCell(entry: DownloadClient): string {
+  return entry.overrides ? "overridden" : enumWord(SourceSchema, entry.source);
+}
+
+/** That there are credentials, in what is known of them; not what they are. */
+function credentialCell(entry: DownloadClient): string {
+  if (entry.authScheme === AuthScheme.NONE) return "none";
+  return stateCell(enumWord(CredentialStateSchema, entry.credentialState));
+}

@@ -1,0 +1,89 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { describe, expect, test } from "vitest";
+import {
+  AuthScheme,
+  Availability,
+  CredentialState,
+  DownloadClientOverridesSchema,
+  DownloadClientSchema,
+  Source,
+} from "../../gen/pulse/v1/download_client_pb.js";
+import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
+import { ServiceSchema, ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
+import { downloadClientsTable, servicesTable } from "../../src/cli/tables.js";
+
+const entry = create(DownloadClientSchema, {
+  name: "haul",
+  kind: "qbittorrent",
+  protocol: Protocol.TORRENT,
+  host: "::1",
+  port: 8080,
+  useSsl: true,
+  urlBase: "/qbt",
+  username: "me",
+  password: "hunter2",
+  authScheme: AuthScheme.SESSION,
+  enabled: true,
+  priority: 50,
+  source: Source.AUTO,
+  availability: Availability.ONLINE,
+  availabilityReason: "registered",
+  credentialState: CredentialState.VERIFIED,
+});
+
+describe("the table of download clients", () => {
+  test("says that there are credentials, not what they are", () => {
+    const table = downloadClientsTable([entry], false);
+    expect(table).toMatch(
+      /haul +qbittorrent +torrent +https:\/\/\[::1\]:8080\/qbt +online +registered +auto +50 +verified$/,
+    );
+    expect(table).not.toContain("hunter2");
+  });
+
+  test("shows them when asked", () => {
+    expect(downloadClientsTable([entry], true)).toMatch(/me +hunter2/);
+  });
+
+  test("tells one without credentials from one whose credentials it may not see", () => {
+    const none = { ...entry, username: "", password: "", authScheme: AuthScheme.NONE };
+    expect(downloadClientsTable([none], false)).toMatch(/50 +none$/);
+    const blank = { ...entry, username: "", password: "" };
+    expect(downloadClientsTable([blank], false)).toMatch(/50 +verified$/);
+  });
+
+  test("says who made an entry, and whether an operator changed what its service says", () => {
+    const manual = { ...entry, source: Source.MANUAL, availabilityReason: "a long explanation" };
+    expect(downloadClientsTable([manual], false)).toMatch(/online +not watched +manual/);
+    const changed = { ...entry, overrides: create(DownloadClientOverridesSchema, { host: "nas" }) };
+    expect(downloadClientsTable([changed], false)).toMatch(/registered +overridden/);
+  });
+
+  test("shows a disabled one and a deleted one as such", () => {
+    expect(downloadClientsTable([{ ...entry, enabled: false }], false)).toMatch(/auto +off/);
+    const deleted = { ...entry, deleteTime: timestampFromMs(0) };
+    expect(downloadClientsTable([deleted], false)).toMatch(/deleted +1970-01-01T00:00:00Z/);
+  });
+
+  test("fits into 120 columns, made by hand or registered", () => {
+    const usual = { ...entry, host: "192.168.1.10", useSsl: false };
+    const manual = { ...usual, source: Source.MANUAL, credentialState: CredentialState.UNVERIFIED };
+    const widths = downloadClientsTable([usual, manual], false)
+      .split("\n")
+      .map((line) => line.length);
+    expect(Math.max(...widths)).toBeLessThanOrEqual(120);
+  });
+
+  test("an empty one is a sentence", () => {
+    expect(downloadClientsTable([], false)).toBe("No download clients.");
+  });
+});
+
+test("the table of services shows why one is not online", () => {
+  const service = create(ServiceSchema, {
+    spec: { name: "haul", type: "download-client" },
+    status: ServiceStatus.OFFLINE,
+    statusReason: "goodbye",
+  });
+  expect(servicesTable([service], true)).toMatch(/haul +download-client +- +offline +goodbye/);
+});
