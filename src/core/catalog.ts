@@ -106,9 +106,9 @@ export class Catalog {
 
   /** The service whose identity is this (type, name). */
   anonymousService(type: string, name: string): ServiceRecord | undefined {
-    const id = this.#anonymousByPair.get(pairKey(type, name));
-    if (id === undefined) return this.#base?.anonymousService(type, name);
-    const service = this.service(id);
+    const id = this.#anonymousId(pairKey(type, name));
+    // As the draft has it, not the base.
+    const service = id === undefined ? undefined : this.service(id);
     return service?.secretHash === undefined ? service : undefined; // it may have been pinned since
   }
 
@@ -217,6 +217,11 @@ export class Catalog {
     const count = this.#pinnedCount(key) + by;
     if (count === 0 && !this.#base) this.#pinnedByPair.delete(key);
     else this.#pinnedByPair.set(key, count);
+  }
+
+  #anonymousId(key: string): string | undefined {
+    const base = this.#base;
+    return this.#anonymousByPair.get(key) ?? (base ? base.#anonymousId(key) : undefined);
   }
 
   #pinnedCount(key: string): number {

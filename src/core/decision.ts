@@ -1,6 +1,6 @@
 import type { Catalog } from "./catalog.js";
 import type { Change, ChangeReason, UnstampedCommit } from "./change.js";
-import { type EntryRecord, factsDiffer, isVisible, resolveEntry } from "./entry.js";
+import { type EntryRecord, factsDiffer, hasOwnLogin, isVisible, resolveEntry } from "./entry.js";
 import type { ServiceRecord } from "./service.js";
 
 /** What a decision may know beside the catalog. */
@@ -64,13 +64,34 @@ export function commitService(
     type: after.removed ? "delete" : "put",
     detail: statusDetail(after, reason),
   };
-  const entry = newEntry ?? context.catalog.entryOf(after.id);
+  const known = context.catalog.entryOf(after.id);
+  const entry = newEntry ?? (known && withTriedLogin(known, before, after));
   const seen = entry && entryChange(entry, newEntry ? undefined : before, after);
-  if (!entry || !seen) return commitOf(context, reason, [change], { services: [after] });
+  if (!entry || !seen)
+    return commitOf(context, reason, [change], {
+      services: [after],
+      entries: entry && entry !== known ? [entry] : [],
+    });
   return commitOf(context, reason, [change, seen], {
     services: [after],
     entries: [{ ...entry, updatedAt: context.at, revision: context.revision }],
   });
+}
+
+/**
+ * An entry as it is when its service changes: of credentials that are half the
+ * operator's nothing is known any more if the service's half is another.
+ */
+function withTriedLogin(
+  entry: EntryRecord,
+  before: ServiceRecord | undefined,
+  after: ServiceRecord,
+): EntryRecord {
+  if (entry.credentialState === "unverified" || !hasOwnLogin(entry.origin)) return entry;
+  const was = resolveEntry(entry, before)?.facts;
+  const is = resolveEntry(entry, after)?.facts;
+  const isSame = was?.username === is?.username && was?.password === is?.password;
+  return isSame ? entry : { ...entry, credentialState: "unverified" };
 }
 
 /** `degraded: disk full`; a reason that only repeats that of the commit is left out. */

@@ -4,6 +4,8 @@ import {
   type Access,
   type EntryOrigin,
   type EntryRecord,
+  factsDiffer,
+  hasOwnLogin,
   isVisible,
   type OperatorFields,
   type ResolvedEntry,
@@ -93,7 +95,7 @@ export function updateEntry(update: EntryUpdate): Command<EntryOutcome> {
     if (changed.length === 0) return unchanged(before);
     const entry: EntryRecord = {
       ...patched,
-      credentialState: changed.some(touchesCredentials)
+      credentialState: loginsDiffer(before.entry, patched)
         ? "unverified"
         : before.entry.credentialState,
       updatedAt: context.at,
@@ -160,9 +162,11 @@ export function noteTest(
 ): Command<EntryOutcome> {
   return (context) => {
     const before = find(context, tested.entry.id);
-    const isSame = before.entry.revision === tested.entry.revision;
+    // The revision alone does not tell: that of a hidden entry stays while its service changes.
+    const isSame =
+      before.entry.revision === tested.entry.revision && !factsDiffer(before.facts, tested.facts);
     const isKnown = before.entry.credentialState === state;
-    if (!isSame || isKnown || !hasOwnCredentials(before.entry.origin)) return unchanged(before);
+    if (!isSame || isKnown || !hasOwnLogin(before.entry.origin)) return unchanged(before);
     const entry: EntryRecord = {
       ...before.entry,
       credentialState: state,
@@ -255,7 +259,7 @@ function withProtocol(target: NewEntry["target"]): Target {
 function patchedOrigin(origin: EntryOrigin, { patch, paths }: EntryUpdate): EntryOrigin {
   const { target, protocol, overrides } = patch;
   if (origin.source === "auto") {
-    const foreign = paths.find((path) => path in TARGET_FIELDS);
+    const foreign = paths.find((path) => TARGET_FIELDS.has(path));
     if (foreign !== undefined) throw invalidField("update_mask", serviceOwned(foreign));
     const merged = Object.entries({ ...origin.overrides, ...overrides });
     const kept = Object.fromEntries(merged.filter(([, value]) => value !== undefined));
@@ -286,16 +290,16 @@ function serviceOwned(path: string): string {
 }
 
 /** Fields that only a MANUAL entry's operator owns, by their path in the contract. */
-const TARGET_FIELDS: Readonly<Record<string, keyof Target>> = {
-  kind: "kind",
-  protocol: "protocol",
-  host: "host",
-  port: "port",
-  use_ssl: "useSsl",
-  url_base: "urlBase",
-  username: "username",
-  password: "password",
-};
+const TARGET_FIELDS: ReadonlyMap<string, keyof Target> = new Map([
+  ["kind", "kind"],
+  ["protocol", "protocol"],
+  ["host", "host"],
+  ["port", "port"],
+  ["use_ssl", "useSsl"],
+  ["url_base", "urlBase"],
+  ["username", "username"],
+  ["password", "password"],
+]);
 
 /** Whether two states of an entry differ in what a path names. */
 function differs(a: EntryRecord, b: EntryRecord, path: string): boolean {
@@ -303,7 +307,7 @@ function differs(a: EntryRecord, b: EntryRecord, path: string): boolean {
 }
 
 function valueAt({ origin, ...fields }: EntryRecord, path: string): unknown {
-  const field = TARGET_FIELDS[path.replace(/^overrides\./, "")];
+  const field = TARGET_FIELDS.get(path.replace(/^overrides\./, ""));
   if (origin.source === "auto") {
     if (path === "overrides") return Object.entries(origin.overrides).sort();
     if (field) return origin.overrides[field as keyof Access];
@@ -311,11 +315,10 @@ function valueAt({ origin, ...fields }: EntryRecord, path: string): unknown {
   return fields[path as keyof OperatorFields];
 }
 
-function touchesCredentials(path: string): boolean {
-  return /(^|\.)(username|password)$|^overrides$/.test(path);
-}
-
-function hasOwnCredentials(origin: EntryOrigin): boolean {
-  if (origin.source === "manual") return true;
-  return origin.overrides.username !== undefined || origin.overrides.password !== undefined;
+/** Whether an operator has set other credentials, or taken his own back. */
+function loginsDiffer(a: EntryRecord, b: EntryRecord): boolean {
+  const [was, is] = [a, b].map(({ origin }) =>
+    origin.source === "auto" ? origin.overrides : origin.target,
+  );
+  return was?.username !== is?.username || was?.password !== is?.password;
 }

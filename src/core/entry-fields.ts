@@ -13,6 +13,14 @@ const DIRECTORY_RULE: TextRule = { max: 1_024 };
 const TAG_RULE: TextRule = { min: 1, max: 64 };
 const MAX_TAGS = 64;
 const MAX_SETTINGS_BYTES = 65_536;
+/**
+ * Objects and lists within each other. Each is up to three levels of messages, of
+ * which many protobuf libraries read 100: deeper ones would make whole lists
+ * unreadable.
+ */
+const MAX_SETTINGS_DEPTH = 32;
+/** Of a name in DNS, in characters. */
+const MAX_HOST = 253;
 export const USERNAME_RULE: TextRule = { max: 256 };
 export const SECRET_RULE: TextRule = { max: 4_096 };
 
@@ -46,8 +54,11 @@ function checkTags(violations: FieldViolation[], path: string, tags: readonly st
 }
 
 function checkSettings(violations: FieldViolation[], field: string, settings: object): void {
-  if (!hasOnlyFiniteNumbers(settings))
-    violations.push({ field, description: "must not contain NaN or Infinity: JSON has neither" });
+  const problem = settingsProblem(settings, 1);
+  if (problem !== undefined) {
+    violations.push({ field, description: problem });
+    return;
+  }
   // A character has at most three bytes: count them only where that decides.
   const text = JSON.stringify(settings);
   const isTooLong =
@@ -60,10 +71,18 @@ function checkSettings(violations: FieldViolation[], field: string, settings: ob
     });
 }
 
-function hasOnlyFiniteNumbers(value: unknown): boolean {
-  if (typeof value === "number") return Number.isFinite(value);
-  if (typeof value !== "object" || value === null) return true;
-  return Object.values(value).every(hasOnlyFiniteNumbers);
+/** @param depth how many objects and lists the value is in, itself included */
+function settingsProblem(value: unknown, depth: number): string | undefined {
+  if (typeof value === "number" && !Number.isFinite(value))
+    return "must not contain NaN or Infinity: JSON has neither";
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth > MAX_SETTINGS_DEPTH)
+    return `must not be nested more than ${MAX_SETTINGS_DEPTH} levels deep`;
+  for (const item of Object.values(value)) {
+    const problem = settingsProblem(item, depth + 1);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
 }
 
 function byteLength(text: string): number {
@@ -92,10 +111,7 @@ export function checkAccess<Fields extends Partial<Access>>(
 
 /** Host as the WHATWG rules write it. */
 function checkHost(violations: FieldViolation[], field: string, host: string): string {
-  const isIpv6 = /^[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(host);
-  const isAlone = isIpv6 || /^[^\s:/?#@\\%]+$/.test(host);
-  const text = `http://${isIpv6 ? `[${host}]` : host}`;
-  const parsed = isAlone && URL.canParse(text) ? hostOf(new URL(text)) : undefined;
+  const parsed = parseHost(host);
   if (parsed !== undefined && !isUnspecifiedHost(parsed)) return parsed;
   const description =
     host === ""
@@ -106,6 +122,23 @@ function checkHost(violations: FieldViolation[], field: string, host: string): s
   violations.push({ field, description });
   return host;
 }
+
+/** The host that is all of a text, or undefined. */
+function parseHost(text: string): string | undefined {
+  if (text.length > MAX_HOST) return undefined; // first: what follows takes long for long texts
+  const isIpv6 = /^[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text);
+  if (!isIpv6 && !/^[^\s\p{Cc}:/?#@\\%]+$/u.test(text)) return undefined;
+  const url = `http://${isIpv6 ? `[${text}]` : text}`;
+  if (!URL.canParse(url)) return undefined;
+  const host = hostOf(new URL(url));
+  if (isIpv6 || isUnspecifiedHost(host)) return host;
+  // WHATWG takes any number for an IPv4 address: a port in the wrong field would become one.
+  if (/^\d+(\.\d+){3}$/.test(host)) return host === text ? host : undefined;
+  return host.length <= MAX_HOST && HOST_NAME.test(host) ? host : undefined;
+}
+
+/** WHATWG forgives empty labels, and marks such as commas. */
+const HOST_NAME = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/;
 
 function checkUrlBase(violations: FieldViolation[], field: string, urlBase: string): string {
   if (urlBase === "") return urlBase;

@@ -1,5 +1,6 @@
 import type { DownloadProtocol } from "./kinds.js";
 import type { CredentialState, ServiceRecord, ServiceStatus } from "./service.js";
+import { NAME_RULE } from "./text.js";
 
 /** The type of service that gets a download-client entry. */
 export const DOWNLOAD_CLIENT_TYPE = "download-client";
@@ -79,9 +80,16 @@ export function newOperatorFields(name: string): OperatorFields {
 export function freeEntryName(wanted: string, isTaken: (name: string) => boolean): string {
   if (!isTaken(wanted)) return wanted;
   for (let n = 2; ; n++) {
-    const name = `${wanted}-${n}`;
+    const name = numberedName(wanted, `-${n}`);
     if (!isTaken(name)) return name;
   }
+}
+
+/** A name that is as long as it may be gives way to its number. */
+function numberedName(wanted: string, suffix: string): string {
+  const name = wanted + suffix;
+  if (name.length <= NAME_RULE.max) return name;
+  return [...wanted].slice(0, NAME_RULE.max - suffix.length).join("") + suffix;
 }
 
 /** The half of an entry that is not the operator's in every case, as managers see it. */
@@ -106,6 +114,12 @@ export function serviceIdOf({ origin }: EntryRecord): string | undefined {
   return origin.source === "auto" ? origin.serviceId : undefined;
 }
 
+/** Whether managers log in with something that an operator set, be it one half of it. */
+export function hasOwnLogin(origin: EntryOrigin): boolean {
+  if (origin.source === "manual") return true;
+  return origin.overrides.username !== undefined || origin.overrides.password !== undefined;
+}
+
 /** @param service that of an AUTO entry; if there is none the entry has nothing to be seen. */
 export function resolveEntry(
   entry: EntryRecord,
@@ -114,12 +128,10 @@ export function resolveEntry(
   if (entry.origin.source === "manual")
     return { entry, service: undefined, facts: ownFacts(entry, entry.origin.target) };
   if (!service) return undefined;
-  const { overrides } = entry.origin;
-  const isOverridden = overrides.username !== undefined || overrides.password !== undefined;
   const facts = {
     ...serviceFacts(service),
-    ...overrides,
-    ...(isOverridden ? { credentialState: entry.credentialState } : {}),
+    ...entry.origin.overrides,
+    ...(hasOwnLogin(entry.origin) ? { credentialState: entry.credentialState } : {}),
   };
   return { entry, service, facts };
 }

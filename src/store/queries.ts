@@ -37,6 +37,7 @@ export class Queries {
   readonly #log: BulkStatement<ChangeLogRow>;
   readonly #services: BulkStatement<ServiceRow>;
   readonly #downloadClients: BulkStatement<DownloadClientRow>;
+  readonly #removals: BulkStatement<Pick<DownloadClientRow, "id">>;
   readonly #tokens: BulkStatement<TokenRow>;
   readonly #presences: BulkStatement<PresenceRow>;
 
@@ -62,6 +63,16 @@ export class Queries {
         .insertInto("download_clients")
         .values(rows)
         .onConflict((conflict) => conflict.column("id").doUpdateSet(excluded(rows)))
+        .compile(),
+    );
+    this.#removals = new BulkStatement((rows) =>
+      db
+        .deleteFrom("download_clients")
+        .where(
+          "id",
+          "in",
+          rows.map(({ id }) => id),
+        )
         .compile(),
     );
     this.#tokens = new BulkStatement((rows) =>
@@ -112,9 +123,9 @@ export class Queries {
     const services = newest(commits.flatMap((commit) => commit.services)).map((record) =>
       serviceRow(record, this.#secrets),
     );
-    const removed = commits.flatMap((commit) => commit.removedEntryIds);
+    const removed = new Set(commits.flatMap((commit) => commit.removedEntryIds));
     const entries = newest(commits.flatMap((commit) => commit.entries))
-      .filter(({ id }) => !removed.includes(id)) // an id never comes back
+      .filter(({ id }) => !removed.has(id)) // an id never comes back
       .map((record) => downloadClientRow(record, this.#secrets));
     const tokens = newest(commits.flatMap((commit) => commit.tokens)).map(tokenRow);
     const changes = commits.flatMap(changeLogRows);
@@ -125,8 +136,10 @@ export class Queries {
       if (numAffectedRows !== 1n) throw await this.#diverged(trx, previous);
       await this.#services.run(trx, services); // before the entries that refer to them
       await this.#downloadClients.run(trx, entries);
-      if (removed.length > 0)
-        await trx.deleteFrom("download_clients").where("id", "in", removed).execute();
+      await this.#removals.run(
+        trx,
+        [...removed].map((id) => ({ id })),
+      );
       await this.#tokens.run(trx, tokens);
       await this.#log.run(trx, changes);
     });

@@ -1,9 +1,14 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { DomainError } from "../../src/core/errors.js";
-import { deregister, type RegisterRequest, register } from "../../src/core/registration.js";
+import {
+  deregister,
+  forget,
+  isForgettable,
+  type RegisterRequest,
+  register,
+} from "../../src/core/registration.js";
 import type { RawServiceSpec } from "../../src/core/service-spec.js";
 import { transition } from "../../src/core/transition.js";
-import { Decisions, registerRequest } from "../support/decisions.js";
+import { Decisions, hashOf, refusalOf, registerRequest } from "../support/decisions.js";
 
 const MAX_SERVICES = 100;
 
@@ -15,18 +20,7 @@ beforeEach(() => {
 type Change = Partial<RegisterRequest> & { readonly raw?: Partial<RawServiceSpec> };
 
 function doRegister(change: Change = {}, maxServices = MAX_SERVICES) {
-  const hash = (secret: string) => `hash of ${secret}`;
-  return decisions.run(register(registerRequest(change), hash, maxServices));
-}
-
-function refusalOf(action: () => unknown) {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof DomainError) return error.refusal;
-    throw error;
-  }
-  throw new Error("nothing was refused");
+  return decisions.run(register(registerRequest(change), hashOf, maxServices));
 }
 
 /** An operator's edit, as a later commit would write it. */
@@ -41,6 +35,7 @@ function edit(name: string, change: object) {
     changes: [],
     services: [],
     entries: [{ ...found.entry, ...change }],
+    removedEntryIds: [],
     tokens: [],
   });
 }
@@ -166,7 +161,7 @@ describe("a download-client entry", () => {
     doRegister({ instanceId: "i4", secretHash: "h4" });
     doRegister({ instanceId: "i2", secretHash: "h2" });
     expect(decisions.entryNames()).toEqual(["haul", "haul-2", "haul-3", "haul-4"]);
-    expect(decisions.entry("haul-2")?.service.id).toBe(second?.id);
+    expect(decisions.entry("haul-2")?.service?.id).toBe(second?.id);
   });
 
   it("keeps its name when the service is renamed", () => {
@@ -235,6 +230,135 @@ describe("deregister", () => {
   });
 });
 
+describe("the reason of a Register", () => {
+  const reason = () => decisions.commits.at(-1)?.reason;
+  const always = { isAttached: () => true };
+  const goodbye = (serviceId: string, leaseId: string) =>
+    decisions.run(
+      transition({
+        serviceId,
+        leaseId,
+        presence: { lastSeenAt: 0, leaseExpiresAt: 0, leaseCredited: false },
+        status: "offline",
+        statusReason: "goodbye",
+        reason: "goodbye",
+        endsLease: true,
+      }),
+    );
+
+  it("is `registered` for what is new, also after a removal", () => {
+    doRegister(always);
+    expect(reason()).toBe("registered");
+    decisions.run(deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true }));
+    doRegister(always);
+    expect(reason()).toBe("registered");
+  });
+
+  it("is `superseded` if the stream of a lease is open that the registrant does not hold", () => {
+    const { leaseId } = doRegister().service;
+    const asked: string[] = [];
+    const isAttached = (id: string) => {
+      asked.push(id);
+      return true;
+    };
+    doRegister({ heldLeaseId: "another", isAttached });
+    expect(reason()).toBe("superseded");
+    expect(asked).toEqual([leaseId]);
+    doRegister({ heldLeaseId: leaseId, isAttached }); // the one that lost, with its old lease
+    expect(reason()).toBe("superseded");
+  });
+
+  it("is `re-registered` if nobody's stream is open: grpcurl, cron, a restart", () => {
+    doRegister();
+    doRegister({ isAttached: () => false });
+    expect(reason()).toBe("re-registered");
+  });
+
+  it("is `re-registered` if the registrant holds that lease itself", () => {
+    const { leaseId } = doRegister().service;
+    doRegister({ ...always, heldLeaseId: leaseId });
+    expect(reason()).toBe("re-registered");
+  });
+
+  it("is `re-registered` once the lease has ended, whoever holds it", () => {
+    const { id, leaseId } = doRegister().service;
+    goodbye(id, leaseId);
+    doRegister(always);
+    expect(reason()).toBe("re-registered");
+  });
+});
+
+describe("forget", () => {
+  const DAY_MS = 86_400_000;
+  function lapse({ id, leaseId }: { readonly id: string; readonly leaseId: string }) {
+    decisions.run(
+      transition({
+        serviceId: id,
+        leaseId,
+        presence: { lastSeenAt: 0, leaseExpiresAt: 15_000, leaseCredited: false },
+        status: "offline",
+        statusReason: "expired",
+        reason: "expired",
+        endsLease: true,
+      }),
+    );
+  }
+  const present = (id: string) => decisions.catalog.service(id)?.removed === false;
+
+  it("removes what was OFFLINE for longer than that, in registry time", () => {
+    const { service } = doRegister({ apiKey: "key" });
+    lapse(service);
+    decisions.registryNow = 15_000 + DAY_MS;
+    expect(decisions.run(forget(service.id, DAY_MS))).toBe(false);
+    decisions.registryNow++;
+    expect(decisions.run(forget(service.id, DAY_MS))).toBe(true);
+    expect(decisions.commits.at(-1)).toMatchObject({ reason: "forgotten" });
+    expect(decisions.commits.at(-1)?.changes).toMatchObject([
+      { subject: "service", type: "delete", detail: "offline" },
+      { subject: "download-client", type: "delete" },
+    ]);
+    expect(decisions.catalog.service(service.id)).toMatchObject({
+      removed: true,
+      statusReason: "forgotten",
+      apiKey: "",
+      leaseActive: false,
+      secretHash: "hash of secret 1",
+    });
+    expect([decisions.entryNames(), decisions.catalog.serviceCount]).toEqual([[], 0]);
+  });
+
+  it("keeps what the operator set for its return, and whose it is", () => {
+    const { service } = doRegister();
+    edit("haul", { name: "mine", priority: 1 });
+    lapse(service);
+    decisions.registryNow = 2 * DAY_MS;
+    decisions.run(forget(service.id, DAY_MS));
+    expect(refusalOf(() => doRegister({ secretHash: "other" })).kind).toBe("denied");
+    expect(doRegister().service).toMatchObject({ id: service.id, generation: 2n });
+    expect(decisions.entry("mine")?.entry.priority).toBe(1);
+  });
+
+  it("changes nothing of who came back meanwhile, is gone, or never was", () => {
+    const { service } = doRegister();
+    decisions.registryNow = 2 * DAY_MS;
+    expect(decisions.run(forget(service.id, DAY_MS))).toBe(false); // not OFFLINE
+    lapse(service);
+    doRegister();
+    expect(decisions.run(forget(service.id, DAY_MS))).toBe(false);
+    decisions.run(deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true }));
+    expect(decisions.run(forget(service.id, DAY_MS))).toBe(false);
+    expect(decisions.run(forget("nobody", DAY_MS))).toBe(false);
+    expect(present(service.id)).toBe(false);
+    expect(decisions.commits.map(({ reason }) => reason)).not.toContain("forgotten");
+  });
+
+  it("is not due in the state of the one who is alive, however long its lease is over", () => {
+    const { service } = doRegister();
+    expect(isForgettable({ ...service, status: "degraded" }, 9 * DAY_MS, DAY_MS)).toBe(false);
+    expect(isForgettable({ ...service, status: "offline" }, 9 * DAY_MS, DAY_MS)).toBe(true);
+  });
+});
+
 describe("a status transition", () => {
   function move(leaseId: string, serviceId: string, isStillDue?: () => boolean) {
     return decisions.run(
@@ -256,14 +380,14 @@ describe("a status transition", () => {
     expect(move(service.leaseId, service.id)).toBe(true);
     expect(decisions.commits.at(-1)).toMatchObject({ revision: 2n, reason: "disconnected" });
     expect(decisions.commits.at(-1)?.changes).toHaveLength(2);
-    expect(decisions.entry("haul")?.service.status).toBe("offline");
+    expect(decisions.entry("haul")?.service?.status).toBe("offline");
   });
 
   it("of an older generation loses", () => {
     const old = doRegister().service;
     doRegister();
     expect(move(old.leaseId, old.id)).toBe(false);
-    expect(decisions.entry("haul")?.service.status).toBe("online");
+    expect(decisions.entry("haul")?.service?.status).toBe("online");
   });
 
   it("does not happen if a sign of life came first", () => {

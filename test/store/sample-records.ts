@@ -1,5 +1,5 @@
 import type { Commit } from "../../src/core/change.js";
-import { type EntryRecord, newOperatorFields } from "../../src/core/entry.js";
+import { type EntryRecord, newOperatorFields, type Target } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
 import type { TokenRecord } from "../../src/core/token.js";
 
@@ -43,13 +43,40 @@ export function entryRecord(change: Partial<EntryRecord> = {}): EntryRecord {
   return {
     ...newOperatorFields("haul"),
     id: "entry-1",
-    serviceId: "service-1",
+    origin: { source: "auto", serviceId: "service-1", overrides: {} },
+    credentialState: "unverified",
     createdAt: 1_767_225_600_000,
     updatedAt: 1_767_225_600_000,
     revision: 1n,
-    removed: false,
+    deletedAt: undefined,
     ...change,
   };
+}
+
+/** An entry made by hand, and what it is of. */
+export function manualRecord(
+  change: Partial<EntryRecord> = {},
+  target: Partial<Target> = {},
+): EntryRecord {
+  return entryRecord({
+    id: "manual-1",
+    name: "by hand",
+    origin: {
+      source: "manual",
+      target: {
+        kind: "sabnzbd",
+        protocol: "usenet",
+        host: "nas",
+        port: 8080,
+        useSsl: true,
+        urlBase: "/sab",
+        username: "",
+        password: "key by hand",
+        ...target,
+      },
+    },
+    ...change,
+  });
 }
 
 export function tokenRecord(change: Partial<TokenRecord> = {}): TokenRecord {
@@ -67,9 +94,9 @@ export function tokenRecord(change: Partial<TokenRecord> = {}): TokenRecord {
 /** A commit of some records, with a change for each. */
 export function commitOf(
   revision: bigint,
-  records: Partial<Pick<Commit, "services" | "entries" | "tokens">>,
+  records: Partial<Pick<Commit, "services" | "entries" | "removedEntryIds" | "tokens">>,
 ): Commit {
-  const { services = [], entries = [], tokens = [] } = records;
+  const { services = [], entries = [], removedEntryIds = [], tokens = [] } = records;
   const subjects = [
     ["service", services],
     ["download-client", entries],
@@ -80,11 +107,20 @@ export function commitOf(
     stamp: `stamp-${revision}`,
     at: 1_767_225_600_000 + Number(revision),
     reason: "registered",
-    changes: subjects.flatMap(([subject, list]) =>
-      list.map(({ id }) => ({ subject, subjectId: id, type: "put" as const })),
-    ),
+    changes: [
+      ...subjects.flatMap(([subject, list]) =>
+        list.map(({ id }) => ({ subject, subjectId: id, type: "put" as const, detail: "" })),
+      ),
+      ...removedEntryIds.map((subjectId) => ({
+        subject: "download-client" as const,
+        subjectId,
+        type: "delete" as const,
+        detail: "",
+      })),
+    ],
     services,
     entries,
+    removedEntryIds,
     tokens,
   };
 }

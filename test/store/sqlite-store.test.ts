@@ -3,10 +3,11 @@ import fc from "fast-check";
 import { Kysely } from "kysely";
 import Database from "libsql";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { Commit, CommitSummary } from "../../src/core/change.js";
 import { systemRandom } from "../../src/lib/random.js";
+import { Secrets } from "../../src/lib/sealing.js";
 import { Queries } from "../../src/store/queries.js";
 import type { Schema } from "../../src/store/schema.js";
-import { Secrets } from "../../src/store/secrets.js";
 import { sqliteDialect } from "../../src/store/sqlite-dialect.js";
 import { SqliteStore } from "../../src/store/sqlite-store.js";
 import { StoreDivergedError, StoreUnavailableError } from "../../src/store/store.js";
@@ -18,6 +19,11 @@ function look(directory: string) {
   const database = new Database(join(directory, "pulse.db"));
   onTestFinished(() => void database.close());
   return database;
+}
+
+/** What a history keeps of a commit. */
+function summaryOf({ revision, stamp, at, reason, changes }: Commit): CommitSummary {
+  return { revision, stamp, at, reason, changes };
 }
 
 function changeLog(directory: string) {
@@ -48,12 +54,13 @@ describe("what was committed is there at the next open", () => {
       }),
     ];
     const entries = [
-      entryRecord({ enabled: false, removed: true, tags: ["a", "ü"], settings: { a: [1, null] } }),
+      entryRecord({ enabled: false, deletedAt: 7, tags: ["a", "ü"], settings: { a: [1, null] } }),
     ];
     const tokens = [tokenRecord(), tokenRecord({ id: "token-2", revokedAt: 5 })];
     const first = await openStore(directory);
     const { epoch } = await first.load();
-    await first.commit([commitOf(1n, { services, entries, tokens })], 0n);
+    const commit = commitOf(1n, { services, entries, tokens });
+    await first.commit([commit], 0n);
     await first.close();
 
     const stored = await (await openStore(directory)).load();
@@ -66,6 +73,7 @@ describe("what was committed is there at the next open", () => {
       services,
       entries,
       tokens,
+      history: [summaryOf(commit)],
     });
   });
 
@@ -75,6 +83,7 @@ describe("what was committed is there at the next open", () => {
     const any = fc.string({ unit: "binary" });
     const text = fc.string({ unit: "grapheme" }).map((value) => value.replaceAll("\0", ""));
     const cases = fc.record({
+      login: fc.record({ username: any, password: any, host: any }, { requiredKeys: [] }),
       spec: fc.record({
         name: any,
         metadata: fc.dictionary(any, any),
@@ -86,13 +95,20 @@ describe("what was committed is there at the next open", () => {
       text,
     });
     await fc.assert(
-      fc.asyncProperty(cases, async ({ spec, credentials, tags, settings, text }) => {
+      fc.asyncProperty(cases, async ({ spec, credentials, login, tags, settings, text }) => {
         const service = serviceRecord({
           spec: { ...serviceRecord().spec, ...spec },
           ...credentials,
           statusReason: text,
         });
-        const entry = entryRecord({ tags, settings, name: text, category: text, directory: text });
+        const entry = entryRecord({
+          origin: { source: "auto", serviceId: service.id, overrides: login },
+          tags,
+          settings,
+          name: text,
+          category: text,
+          directory: text,
+        });
         await store.commit(
           [commitOf(revision + 1n, { services: [service], entries: [entry] })],
           revision,
@@ -115,7 +131,13 @@ describe("a commit", () => {
     const commits = Array.from({ length: 203 }, (_, i) =>
       commitOf(BigInt(i + 1), {
         services: [serviceRecord({ id: `service-${i}`, apiKey: `key-${i}` })],
-        entries: [entryRecord({ id: `entry-${i}`, serviceId: `service-${i}`, name: `haul-${i}` })],
+        entries: [
+          entryRecord({
+            id: `entry-${i}`,
+            origin: { source: "auto", serviceId: `service-${i}`, overrides: {} },
+            name: `haul-${i}`,
+          }),
+        ],
       }),
     );
     await store.commit(commits, 0n);
@@ -152,7 +174,7 @@ describe("a commit", () => {
   it("replaces a record in every field", async () => {
     const store = await openStore(await temporaryDirectory());
     const first = {
-      services: [serviceRecord()],
+      services: [serviceRecord(), serviceRecord({ id: "service-2" })],
       entries: [entryRecord()],
       tokens: [tokenRecord()],
     };
@@ -192,7 +214,13 @@ describe("a commit", () => {
           createdAt: 1,
           updatedAt: 2,
           revision: 2n,
-          removed: true,
+          origin: {
+            source: "auto",
+            serviceId: "service-2",
+            overrides: { host: "other", password: "other" },
+          },
+          credentialState: "rejected",
+          deletedAt: 3,
         }),
       ],
       tokens: [
@@ -200,7 +228,10 @@ describe("a commit", () => {
       ],
     };
     await store.commit([commitOf(2n, second)], 1n);
-    expect(await store.load()).toMatchObject(second);
+    expect(await store.load()).toMatchObject({
+      ...second,
+      services: [...second.services, serviceRecord({ id: "service-2" })],
+    });
   });
 
   it("of nothing writes nothing", async () => {
@@ -224,7 +255,9 @@ describe("a commit", () => {
   it("that a record makes fail leaves nothing, not even a revision", async () => {
     const directory = await temporaryDirectory();
     const store = await openStore(directory);
-    const orphan = entryRecord({ serviceId: "nobody" });
+    const orphan = entryRecord({
+      origin: { source: "auto", serviceId: "nobody", overrides: {} },
+    });
     const commits = [
       commitOf(1n, { services: [serviceRecord()] }),
       commitOf(2n, { entries: [orphan] }),

@@ -1,6 +1,7 @@
 import { Catalog } from "../../src/core/catalog.js";
 import type { Commit } from "../../src/core/change.js";
 import type { Command } from "../../src/core/decision.js";
+import { DomainError, type Refusal } from "../../src/core/errors.js";
 import type { RegisterRequest } from "../../src/core/registration.js";
 import { checkServiceSpec, type RawServiceSpec } from "../../src/core/service-spec.js";
 
@@ -15,6 +16,7 @@ export class Decisions {
   });
   readonly commits: Commit[] = [];
   at = 1_000;
+  registryNow = 0;
   #ids = 0;
 
   run<Outcome>(command: Command<Outcome>): Outcome {
@@ -23,7 +25,7 @@ export class Decisions {
       catalog: draft,
       revision: draft.revision + 1n,
       at: this.at,
-      registryNow: 0,
+      registryNow: this.registryNow,
       newId: () => `id-${++this.#ids}`,
       newSecret: () => `secret-${++this.#ids}`,
     });
@@ -41,9 +43,31 @@ export class Decisions {
     return [...this.catalog.entries()].find(({ entry }) => entry.name === name);
   }
 
+  /** What the newest commit says of its changes. */
+  changes(): string[] {
+    const changes = this.commits.at(-1)?.changes ?? [];
+    return changes.map(({ subject, type }) => `${subject} ${type}`);
+  }
+
   entryNames(): string[] {
     return [...this.catalog.entries()].map(({ entry }) => entry.name).sort();
   }
+}
+
+/** The refusal of an action that must be refused. */
+export function refusalOf(action: () => unknown): Refusal {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof DomainError) return error.refusal;
+    throw error;
+  }
+  throw new Error("nothing was refused");
+}
+
+/** A hash that shows what it is of. */
+export function hashOf(secret: string): string {
+  return `hash of ${secret}`;
 }
 
 /** A valid Register of a qBittorrent, with what the test changes. */

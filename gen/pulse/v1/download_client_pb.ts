@@ -60,7 +60,8 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   protocol: Protocol;
 
   /**
-   * Host name or IP address from `api_url`; an IPv6 address has no brackets.
+   * Host name or IP address from `api_url`; an IPv6 address has no brackets. By
+   * hand: at most 253 characters, an IPv4 address as four decimal numbers.
    * Service-owned, unless overridden.
    *
    * @generated from field: string host = 5;
@@ -155,8 +156,8 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   tags: string[];
 
   /**
-   * Anything else a manager needs to know, at most 64 KiB as JSON.
-   * Operator-owned.
+   * Anything else a manager needs to know: at most 64 KiB as JSON, objects and
+   * lists at most 32 levels deep. Operator-owned.
    *
    * @generated from field: google.protobuf.Struct settings = 17;
    */

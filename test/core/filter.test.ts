@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import {
+  type EntryFilter,
+  type EntryTraits,
+  matchesEntry,
+  matchesService,
+  type ServiceFilter,
+  type ServiceTraits,
+  traitsOfEntry,
+  traitsOfService,
+} from "../../src/core/filter.js";
+import { register } from "../../src/core/registration.js";
+import { Decisions, hashOf, registerRequest } from "../support/decisions.js";
+
+const decisions = new Decisions();
+const { service } = decisions.run(
+  register(registerRequest({ raw: { capabilities: ["torrent", "labels"] } }), hashOf, 1),
+);
+
+describe("a filter of services", () => {
+  const any: ServiceFilter = { type: "", capabilities: [], statuses: [] };
+  const traits: ServiceTraits = traitsOfService(service);
+
+  it("looks at type, capabilities and status", () =>
+    expect(traits).toEqual({
+      type: "download-client",
+      capabilities: ["torrent", "labels"],
+      status: "online",
+    }));
+
+  it.each<[boolean, Partial<ServiceFilter>]>([
+    [true, {}],
+    [true, { type: "download-client" }],
+    [false, { type: "download" }],
+    [true, { capabilities: ["labels"] }],
+    [true, { capabilities: ["labels", "torrent"] }],
+    [false, { capabilities: ["labels", "usenet"] }], // all of them
+    [true, { statuses: ["offline", "online"] }], // any of them
+    [false, { statuses: ["offline", "degraded"] }],
+    [false, { type: "download-client", statuses: ["offline"] }],
+  ])("is %s for %j", (matches, filter) =>
+    expect(matchesService({ ...any, ...filter }, traits)).toBe(matches),
+  );
+});
+
+describe("a filter of entries", () => {
+  const any: EntryFilter = {
+    protocol: undefined,
+    kinds: [],
+    availabilities: [],
+    enabled: undefined,
+  };
+  const [resolved] = [...decisions.catalog.entries()];
+  if (!resolved) throw new Error("no entry");
+  const traits: EntryTraits = traitsOfEntry(resolved);
+
+  it("looks at protocol, kind, availability and whether it is enabled", () =>
+    expect(traits).toEqual({
+      protocol: "torrent",
+      kind: "qbittorrent",
+      availability: "online",
+      enabled: true,
+    }));
+
+  it.each<[boolean, Partial<EntryFilter>]>([
+    [true, {}],
+    [true, { protocol: "torrent" }],
+    [false, { protocol: "usenet" }],
+    [true, { kinds: ["deluge", "qbittorrent"] }],
+    [false, { kinds: ["deluge"] }],
+    [false, { kinds: ["qbit"] }],
+    [true, { availabilities: ["online"] }],
+    [false, { availabilities: ["offline", "degraded"] }],
+    [true, { enabled: true }],
+    [false, { enabled: false }],
+    [false, { protocol: "torrent", kinds: ["qbittorrent"], enabled: false }],
+  ])("is %s for %j", (matches, filter) =>
+    expect(matchesEntry({ ...any, ...filter }, traits)).toBe(matches),
+  );
+
+  it("tells a disabled one from an enabled one", () => {
+    const disabled = { ...traits, enabled: false };
+    expect(matchesEntry({ ...any, enabled: false }, disabled)).toBe(true);
+    expect(matchesEntry({ ...any, enabled: true }, disabled)).toBe(false);
+  });
+});
