@@ -220,7 +220,7 @@ function refuseDeleted(entry: EntryRecord): void {
 function refuseStaleEtag(entry: EntryRecord, etag: string): void {
   if (etag !== "" && etag !== etagOf(entry))
     throw new DomainError(
-      `download_client.etag is not the newest: ${JSON.stringify(entry.name)} was changed meanwhile; read it again and decide anew`,
+      `etag is not the newest: ${JSON.stringify(entry.name)} was changed meanwhile; read it again and decide anew`,
       { kind: "conflict", reason: "ETAG_MISMATCH" },
     );
 }

@@ -1,9 +1,21 @@
 import type { ResolvedEntry } from "./entry.js";
+import { invalid } from "./errors.js";
 import type { DownloadProtocol } from "./kinds.js";
 import type { ServiceRecord, ServiceStatus } from "./service.js";
 
 // Lists and watches filter by the same rules. What filters look at is taken out of
 // a record, so that the history can keep it without keeping the record.
+
+/** A watch keeps its filter, and looks at all of it with each change. */
+const MAX_FILTER_VALUES = 64;
+
+/** @throws DomainError of kind `invalid` that names each list of a filter that is too long. */
+export function checkFilterLists(lists: Readonly<Record<string, readonly unknown[]>>): void {
+  const violations = Object.entries(lists)
+    .filter(([, list]) => list.length > MAX_FILTER_VALUES)
+    .map(([field]) => ({ field, description: `must have at most ${MAX_FILTER_VALUES} items` }));
+  if (violations.length > 0) throw invalid(violations);
+}
 
 /** Which services are wanted; an empty list or text: any. */
 export interface ServiceFilter {

@@ -21,15 +21,15 @@ export interface Compaction {
 
 /** Forgets old changes in the background, first in memory and then in the store. */
 export function startCompaction({ history, store, clock, log }: CompactionOptions): Compaction {
+  let state: "idle" | "running" | "stopped" = "idle";
   let running = Promise.resolve();
-  let isRunning = false;
   const timer = repeat(clock, INTERVAL_MS, start);
 
   function start(): void {
-    const revision = history.prune(clock.wallNow());
+    const revision = state === "idle" ? history.prune(clock.wallNow()) : undefined;
     if (revision === undefined) return;
-    isRunning = true;
-    running = running.then(() => compact(revision));
+    state = "running";
+    running = compact(revision);
   }
 
   async function compact(revision: bigint): Promise<void> {
@@ -41,15 +41,16 @@ export function startCompaction({ history, store, clock, log }: CompactionOption
       if (!(error instanceof StoreUnavailableError))
         log.error({ err: error }, "history.compaction_failed");
     } finally {
-      isRunning = false;
+      if (state === "running") state = "idle";
     }
   }
 
   return {
     afterCommit() {
-      if (!isRunning && history.isOverfull) start();
+      if (history.isOverfull) start();
     },
     stop() {
+      state = "stopped";
       timer.cancel();
       return running;
     },

@@ -19,7 +19,13 @@ import {
   updateEntry,
 } from "../core/entry-command.js";
 import { invalidField } from "../core/errors.js";
-import { type EntryFilter, type EntryTraits, matchesEntry, traitsOfEntry } from "../core/filter.js";
+import {
+  checkFilterLists,
+  type EntryFilter,
+  type EntryTraits,
+  matchesEntry,
+  traitsOfEntry,
+} from "../core/filter.js";
 import { allows } from "../core/token.js";
 import type { Clock } from "../lib/clock.js";
 import { callerOf } from "./authenticate.js";
@@ -146,13 +152,15 @@ function mayReadCredentials(context: HandlerContext): boolean {
 function readFilter(
   request: Pick<ListDownloadClientsRequest, "protocol" | "kinds" | "availabilities" | "enabled">,
 ): EntryFilter {
+  const { kinds, availabilities, enabled } = request;
+  checkFilterLists({ kinds, availabilities });
   return {
     protocol: readProtocol(request.protocol, "protocol"),
-    kinds: request.kinds,
-    availabilities: request.availabilities.flatMap(
+    kinds,
+    availabilities: availabilities.flatMap(
       (value, i) => readAvailability(value, `availabilities[${i}]`) ?? [],
     ),
-    enabled: request.enabled,
+    enabled,
   };
 }
 

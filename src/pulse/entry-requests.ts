@@ -38,6 +38,11 @@ export function readNewEntry({ downloadClient, disabled }: CreateDownloadClientR
 function refuseForeignFields(violations: FieldViolation[], message: DownloadClient): void {
   const foreign = {
     id: message.id,
+    auth_scheme: message.authScheme,
+    source: message.source,
+    availability: message.availability,
+    availability_reason: message.availabilityReason,
+    credential_state: message.credentialState,
     service_id: message.serviceId,
     version: message.version,
     etag: message.etag,
@@ -121,22 +126,29 @@ export function readEntryUpdate(request: UpdateDownloadClientRequest, by: string
       field: "update_mask",
       description: "is required: name the fields to change, such as priority",
     });
-  const parts: Partial<EntryPatch>[] = [];
-  for (const path of paths) {
-    const read = PATHS.get(path);
-    if (!read) violations.push({ field: "update_mask", description: pathProblem(path) });
-    else if (message) parts.push(read(message, violations));
-  }
+  checkPaths(violations, paths);
+  const readers = paths.flatMap((path) => PATHS.get(path) ?? []);
+  const parts = message ? readers.map((read) => read(message, violations)) : [];
   const patch = checkPatch(violations, merge(parts));
   if (!message || violations.length > 0) throw invalid(violations);
   return { id: message.id, etag: message.etag, patch, paths, by };
 }
 
-function pathProblem(path: string): string {
-  const name = JSON.stringify(path.slice(0, 100));
-  return READ_ONLY_PATHS.has(path)
-    ? `${name} cannot be changed by hand`
-    : `${name} is no field that can be changed: name some of ${[...PATHS.keys()].join(", ")}`;
+function checkPaths(violations: FieldViolation[], paths: readonly string[]): void {
+  const refuse = (description: string) => violations.push({ field: "update_mask", description });
+  if (paths.length > PATHS.size) {
+    refuse(`must not name more than the ${PATHS.size} fields that can be changed`);
+    return;
+  }
+  let choice = `: name some of ${[...PATHS.keys()].join(", ")}`; // told once
+  for (const path of paths) {
+    const name = JSON.stringify(path.slice(0, 100));
+    if (READ_ONLY_PATHS.has(path)) refuse(`${name} cannot be changed by hand`);
+    else if (!PATHS.has(path)) {
+      refuse(`${name} is no field that can be changed${choice}`);
+      choice = "";
+    }
+  }
 }
 
 function merge(parts: readonly Partial<EntryPatch>[]): EntryPatch {

@@ -1,3 +1,4 @@
+import { DomainError } from "../core/errors.js";
 import { forget, isForgettable } from "../core/registration.js";
 import { type Clock, repeat } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
@@ -36,7 +37,9 @@ export function startForgetting(options: ForgettingOptions): { stop(): void } {
       const forgotten = await registry.run(forget(serviceId, forgetAfterMs));
       if (forgotten) log.info({ serviceId }, "service.forgotten");
     } catch (error) {
-      log.warn({ err: error, serviceId }, "service.not_forgotten"); // the next sweep tries again
+      // The next sweep tries again. A refusal, such as that the store is down, is said elsewhere.
+      if (!(error instanceof DomainError))
+        log.error({ err: error, serviceId }, "service.not_forgotten");
     } finally {
       asked.delete(serviceId);
     }

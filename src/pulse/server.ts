@@ -127,11 +127,8 @@ async function startOn(
   const registryNow = () => registryTime.now();
   const registry = createRegistry({ store, stored, clock, random, registryNow, log });
   const history = new History(stored, historyPolicy);
-  const compaction = startCompaction({ history, store, clock, log });
-  registry.onCommit((commit, changes) => {
-    history.append(commit, changes); // first of all, since all others look it up
-    compaction.afterCommit();
-  });
+  // First of all, since all others look it up.
+  registry.onCommit((commit, changes) => history.append(commit, changes));
   const tokenFiles = await prepareTokenFiles(join(dataDirectory, "tokens"), registry, random, log);
   const leases = new Leases({ registry, policy, clock, registryNow, log });
   const streams = createHeartbeatStreams(leases);
@@ -142,6 +139,9 @@ async function startOn(
     clock,
     policy: { ...DEFAULT_WATCH_POLICY, ...options.watch },
   });
+
+  const compaction = startCompaction({ history, store, clock, log });
+  registry.onCommit(() => compaction.afterCommit());
 
   const expiry = startExpiry({
     leases,
@@ -230,6 +230,7 @@ async function startOn(
     onInternalError: (path, error) => log.error({ err: error, path }, "rpc.adapter_error"),
   }).catch(async (error: unknown) => {
     await stopTimers();
+    await compaction.stop();
     watching.drain(0);
     throw error;
   });
@@ -237,17 +238,18 @@ async function startOn(
   async function stopTimers(): Promise<void> {
     forgetting.stop();
     await expiry.stop();
-    await compaction.stop();
   }
 
   async function stopAll(): Promise<void> {
     log.info({}, "pulse.draining");
     health.shutdown();
+    const compacted = compaction.stop(); // it may take a while: nobody waits for it before the drain
     await stopTimers(); // first, so that streams that end now break nobody's lease
     streams.drain(DRAIN_RETRY_AFTER_MS);
     watching.drain(DRAIN_RETRY_AFTER_MS);
     await wire.stop(DRAIN_GRACE_MS);
     await registry.idle();
+    await compacted;
     await store.close();
     log.info({}, "pulse.stopped");
   }

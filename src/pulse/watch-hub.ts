@@ -21,11 +21,16 @@ export const DEFAULT_WATCH_POLICY: WatchPolicy = {
   bookmarkIntervalMs: 5_000,
   stallMs: 30_000,
   maxWatchers: 10_000,
-  maxWaiting: 1_024,
-  maxWaitingSize: 1_024 * 1_024,
+  // What waits is shared by all who wait for it, so much may: a fleet that comes back
+  // makes thousands of changes in a moment, and a stream sends one in a turn of the loop.
+  maxWaiting: 10_000,
+  maxWaitingSize: 16 * 1_024 * 1_024,
 };
 
 const FULL_RETRY_AFTER_MS = 5_000;
+
+/** In so many ticks each watcher has its turn: ten thousand in one would stop all else for a second. */
+export const TICKS_PER_INTERVAL = 20;
 
 /** What somebody wants to watch. */
 export interface WatchRequest<Traits> {
@@ -51,7 +56,12 @@ export interface WatchHubOptions<Item extends object, Traits, Response> {
 export class WatchHub<Item extends object, Traits, Response> {
   readonly #options: WatchHubOptions<Item, Traits, Response>;
   readonly #views = new Map<string, WatchView<Item, Traits, Response>>();
+  /** The watchers of each tick. */
+  readonly #turns = Array.from({ length: TICKS_PER_INTERVAL }, () => new Set<Watcher<Response>>());
   #size = 0;
+  /** Watches so far. */
+  #opened = 0;
+  #ticks = 0;
 
   constructor(options: WatchHubOptions<Item, Traits, Response>) {
     this.#options = options;
@@ -73,13 +83,14 @@ export class WatchHub<Item extends object, Traits, Response> {
         retryAfterMs: FULL_RETRY_AFTER_MS,
       });
     const key = `${request.withCredentials} ${request.filterKey}`;
-    const view = this.#viewOf(key, request);
+    const view = this.#views.get(key) ?? this.#newView(request);
     const place = from ? this.#options.history.placeOf(from) : "first";
     const point = this.#point();
     const opening =
       from && place === "known"
-        ? view.catchUp(this.#missed(from.revision, view), request.resumeToken, point)
+        ? view.catchUp(() => this.#missed(from.revision, view), request.resumeToken, point)
         : view.snapshot(place === "known" ? "first" : place, point);
+    const turn = this.#turnOf(this.#opened++);
     const watcher = new Watcher<Response>({
       opening,
       token: point.token,
@@ -88,40 +99,55 @@ export class WatchHub<Item extends object, Traits, Response> {
       now,
       onClose: (closed) => {
         this.#size--;
+        turn.delete(closed);
         view.watchers.delete(closed);
         if (view.watchers.size === 0 && this.#views.get(key) === view) this.#views.delete(key);
       },
     });
     this.#size++;
+    turn.add(watcher);
     view.watchers.add(watcher);
+    this.#views.set(key, view); // not before: nobody would end a view without watchers
     return watcher;
   }
 
-  /** To be called for each commit, once the history has it. */
+  /**
+   * To be called for each commit, once the history has it. Never throws: watchers
+   * that cannot be told of it are ended, since a gap would be worse than a resume.
+   */
   publish(commit: Commit, changes: readonly AppliedChange[]): void {
     const { topic } = this.#options;
     const own = changes.filter(({ subject }) => subject === topic.subject);
     if (own.length === 0 || this.#views.size === 0) return;
     const point = this.#point();
-    for (const view of this.#views.values())
-      view.publish(
-        own.map(({ change, before, after }) => ({
-          commit,
-          id: change.subjectId,
-          // The subject says so.
-          before: view.pick(before as Item | undefined),
-          after: view.pick(after as Item | undefined),
-        })),
-        point,
-      );
+    for (const view of this.#views.values()) {
+      try {
+        view.publish(
+          own.map(({ change, before, after }) => ({
+            commit,
+            id: change.subjectId,
+            // The subject says so.
+            before: view.pick(before as Item | undefined),
+            after: view.pick(after as Item | undefined),
+          })),
+          point,
+        );
+      } catch (error) {
+        for (const watcher of view.watchers) watcher.end(error);
+      }
+    }
   }
 
-  /** To be called every `bookmarkIntervalMs`. */
+  /** To be called `TICKS_PER_INTERVAL` times in every `bookmarkIntervalMs`. */
   tick(): void {
+    const count = this.#ticks++;
+    if (count % TICKS_PER_INTERVAL === 0)
+      for (const view of this.#views.values()) view.forgetOpenings();
+    const watchers = this.#turnOf(count);
+    if (watchers.size === 0) return;
     const point = this.#point();
-    let bookmark: Response | undefined;
-    for (const watcher of this.#watchers()) {
-      bookmark ??= this.#options.topic.bookmark(point);
+    const bookmark = this.#options.topic.bookmark(point);
+    for (const watcher of watchers) {
       watcher.endIfStalled(this.#options.policy.stallMs);
       watcher.bookmark(bookmark, point.token);
     }
@@ -132,17 +158,16 @@ export class WatchHub<Item extends object, Traits, Response> {
     for (const watcher of this.#watchers()) if (isOf(watcher.tokenId)) watcher.end(error);
   }
 
+  #turnOf(count: number): Set<Watcher<Response>> {
+    return this.#turns[count % TICKS_PER_INTERVAL] as Set<Watcher<Response>>;
+  }
+
   *#watchers(): Iterable<Watcher<Response>> {
     for (const view of this.#views.values()) yield* view.watchers;
   }
 
-  #viewOf(key: string, request: WatchRequest<Traits>): WatchView<Item, Traits, Response> {
-    let view = this.#views.get(key);
-    if (!view) {
-      view = new WatchView(this.#options.topic, request.matches, request.withCredentials);
-      this.#views.set(key, view);
-    }
-    return view;
+  #newView({ matches, withCredentials }: WatchRequest<Traits>): WatchView<Item, Traits, Response> {
+    return new WatchView(this.#options.topic, matches, withCredentials);
   }
 
   #point(): Point {
@@ -150,15 +175,19 @@ export class WatchHub<Item extends object, Traits, Response> {
     return { revision: point.revision, token: writeResumeToken(point) };
   }
 
-  /** What has changed for a view after a revision: each item once, in the order of its newest change. */
+  /**
+   * What has changed for a view after a revision: each item once, in the order of its
+   * newest change. A watcher that was cut off while its token stood still has seen more
+   * than it says: it may have any item that was in the view at any time since.
+   */
   #missed(revision: bigint, view: WatchView<Item, Traits, Response>): readonly ViewChange<Item>[] {
     const { topic, history } = this.#options;
-    const first = new Map<string, PastChange>();
+    const seen = new Set<string>();
     const last = new Map<string, PastChange>();
     for (const past of history.since(revision)) {
       const { subject, subjectId } = past.change;
       if (subject !== topic.subject) continue;
-      if (!first.has(subjectId)) first.set(subjectId, past);
+      if (this.#mayHaveSeen(past, view)) seen.add(subjectId);
       last.delete(subjectId);
       last.set(subjectId, past);
     }
@@ -166,15 +195,14 @@ export class WatchHub<Item extends object, Traits, Response> {
     for (const [id, { commit }] of last) {
       const item = topic.find(id);
       const after = view.pick(item);
-      if (!after && !this.#mayHaveSeen(first.get(id), view)) continue;
+      if (!after && !seen.has(id)) continue;
       missed.push({ commit, id, before: item, after });
     }
     return missed;
   }
 
   /** Whether the view may have had the item before this change; after a restart nobody knows. */
-  #mayHaveSeen(past: PastChange | undefined, view: WatchView<Item, Traits, Response>): boolean {
-    if (past?.before === undefined) return false;
-    return past.before === UNKNOWN || view.matches(past.before as Traits);
+  #mayHaveSeen({ before }: PastChange, view: WatchView<Item, Traits, Response>): boolean {
+    return before === UNKNOWN || (before !== undefined && view.matches(before as Traits));
   }
 }

@@ -4,6 +4,8 @@ import type { Delivery, Watcher } from "./watcher.js";
 
 /** Characters of one part of a snapshot: what waits in a stream that is not read is a few of these. */
 const MAX_PART_SIZE = 64 * 1_024;
+/** Different ones that a view keeps. */
+const MAX_OPENINGS = 4;
 
 /** What a change means to one view. */
 export interface ViewChange<Item> {
@@ -26,7 +28,8 @@ export class WatchView<Item extends object, Traits, Response> {
   readonly watchers = new Set<Watcher<Response>>();
   readonly #topic: WatchTopic<Item, Traits, Response>;
   readonly #withCredentials: boolean;
-  #snapshot: { readonly key: string; readonly parts: readonly Response[] } | undefined;
+  /** Of those who came last, by what they came with and to which point it leads. */
+  readonly #openings = new Map<string, readonly Response[]>();
 
   constructor(
     topic: WatchTopic<Item, Traits, Response>,
@@ -47,7 +50,7 @@ export class WatchView<Item extends object, Traits, Response> {
   publish(changes: readonly ViewChange<Item>[], point: Point): void {
     const seen = changes.filter(({ before, after }) => before || after);
     if (seen.length === 0) return;
-    this.#snapshot = undefined;
+    this.forgetOpenings();
     const deliveries = seen.map((change, i) =>
       this.#deliveryOf(change, point, i === seen.length - 1),
     );
@@ -75,19 +78,41 @@ export class WatchView<Item extends object, Traits, Response> {
     return (token) => respond({ revision, reason, token });
   }
 
-  /** The responses that lead from `from` to the state at `point`, the last one a bookmark. */
-  catchUp(changes: readonly ViewChange<Item>[], from: string, point: Point): readonly Response[] {
-    const responses = changes.map((change, i) =>
-      this.#responderOf(change)(i === changes.length - 1 ? point.token : from),
-    );
-    return [...responses, this.#topic.bookmark(point)];
+  /**
+   * The responses that lead from `from` to the state at `point`, the last one a bookmark.
+   * Those who come with the same token get the same: after a break of the network, all do.
+   */
+  catchUp(
+    changes: () => readonly ViewChange<Item>[],
+    from: string,
+    point: Point,
+  ): readonly Response[] {
+    return this.#opening(`${from} ${point.token}`, () => [
+      ...changes().map((change, i, { length }) =>
+        this.#responderOf(change)(i === length - 1 ? point.token : from),
+      ),
+      this.#topic.bookmark(point),
+    ]);
   }
 
   /** The state at `point`, which must be the newest, in one part or several. */
   snapshot(cause: SnapshotCause, point: Point): readonly Response[] {
-    const key = `${cause} ${point.token}`;
-    if (this.#snapshot?.key !== key) this.#snapshot = { key, parts: this.#parts(cause, point) };
-    return this.#snapshot.parts;
+    return this.#opening(`${cause} ${point.token}`, () => this.#parts(cause, point));
+  }
+
+  /** To be called now and then: they are kept for those who come together, and may be large. */
+  forgetOpenings(): void {
+    this.#openings.clear();
+  }
+
+  #opening(key: string, make: () => readonly Response[]): readonly Response[] {
+    let opening = this.#openings.get(key);
+    if (!opening) {
+      opening = make();
+      if (this.#openings.size >= MAX_OPENINGS) this.forgetOpenings();
+      this.#openings.set(key, opening);
+    }
+    return opening;
   }
 
   #parts(cause: SnapshotCause, point: Point): readonly Response[] {

@@ -9,13 +9,14 @@ import type { History } from "./history.js";
 import type { Leases } from "./leases.js";
 import type { Registry } from "./registry.js";
 import { drainingError, durationOf } from "./status.js";
-import { WatchHub, type WatchPolicy } from "./watch-hub.js";
+import { TICKS_PER_INTERVAL, WatchHub, type WatchPolicy } from "./watch-hub.js";
 import { downloadClientTopic, serviceTopic } from "./watch-topics.js";
 
 export interface WatchingOptions {
   readonly registry: Registry;
+  /** Must hear of each commit before this does, since messages say what the leases know. */
   readonly leases: Leases;
-  /** Must hear of each commit before this does. */
+  /** As the leases. */
   readonly history: History;
   readonly clock: Clock;
   readonly policy: WatchPolicy;
@@ -61,7 +62,7 @@ export function startWatching(options: WatchingOptions): Watching {
       hub.end(error, (tokenId) => tokenIds.includes(tokenId));
   }
 
-  const ticks = repeat(clock, policy.bookmarkIntervalMs, () => {
+  const ticks = repeat(clock, policy.bookmarkIntervalMs / TICKS_PER_INTERVAL, () => {
     services.tick();
     downloadClients.tick();
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  checkFilterLists,
   type EntryFilter,
   type EntryTraits,
   matchesEntry,
@@ -83,4 +84,12 @@ describe("a filter of entries", () => {
     expect(matchesEntry({ ...any, enabled: false }, disabled)).toBe(true);
     expect(matchesEntry({ ...any, enabled: true }, disabled)).toBe(false);
   });
+});
+
+it("refuses lists that nobody needs so long, and names each", () => {
+  const long = Array.from({ length: 65 }, (_, i) => `kind-${i}`);
+  expect(() => checkFilterLists({ kinds: long.slice(1), availabilities: [] })).not.toThrow();
+  expect(() => checkFilterLists({ kinds: long, availabilities: long })).toThrow(
+    "kinds: must have at most 64 items; availabilities: must have at most 64 items",
+  );
 });

@@ -34,7 +34,11 @@ describe("a call", () => {
   it("with a token of a scope that it needs passes, and its caller is known from then on", () => {
     const { context, refusal } = call(bearer(made.token), ["discover", "register"]);
     expect(refusal).toBeUndefined();
-    expect(callerOf(context)).toEqual({ tokenId: made.id, scopes: ["register"] });
+    expect(callerOf(context)).toEqual({
+      tokenId: made.id,
+      tokenName: "haul",
+      scopes: ["register"],
+    });
   });
 
   it("without the scope is refused, and has no caller", () => {

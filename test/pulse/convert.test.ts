@@ -9,7 +9,9 @@ import {
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { ServiceSpecSchema, ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import { Scope } from "../../gen/pulse/v1/token_service_pb.js";
+import { type EntryRecord, resolveEntry } from "../../src/core/entry.js";
 import { DomainError } from "../../src/core/errors.js";
+import type { ServiceRecord } from "../../src/core/service.js";
 import {
   downloadClientOf,
   readAvailability,
@@ -34,6 +36,17 @@ function refusalOf(action: () => unknown): string {
     throw error;
   }
   throw new Error("nothing was refused");
+}
+
+/** The entry of this service as managers see it. */
+function entryOf(
+  service: ServiceRecord,
+  withCredentials: boolean,
+  change: Partial<EntryRecord> = {},
+) {
+  const resolved = resolveEntry(entryRecord(change), service);
+  if (!resolved) throw new Error("the entry has nothing to be seen");
+  return downloadClientOf(resolved, undefined, withCredentials);
 }
 
 describe("an enum of a request", () => {
@@ -125,7 +138,7 @@ describe("a service", () => {
   ] as const)("that is %s says so, and so does its entry", (status, asService, asEntry) => {
     const record = serviceRecord({ status, statusReason: "why" });
     expect(serviceOf(record, 0)).toMatchObject({ status: asService, statusReason: "why" });
-    expect(downloadClientOf(entryRecord(), record, undefined, true)).toMatchObject({
+    expect(entryOf(record, true)).toMatchObject({
       availability: asEntry,
       availabilityReason: "why",
     });
@@ -137,7 +150,7 @@ describe("an entry", () => {
 
   it("has its credentials only for those who may see them", () => {
     const credentialsFor = (withCredentials: boolean) => {
-      const entry = downloadClientOf(entryRecord(), record, undefined, withCredentials);
+      const entry = entryOf(record, withCredentials);
       return [entry.username, entry.password];
     };
     expect(credentialsFor(true)).toEqual(["user", "key"]);
@@ -154,13 +167,12 @@ describe("an entry", () => {
     ["flood", "user", "key", AuthScheme.UNSPECIFIED],
   ])("of kind %s with user %j and key %j says how to log in", (kind, username, apiKey, scheme) => {
     const service = serviceRecord({ username, apiKey, spec: { ...record.spec, kind } });
-    const seen = downloadClientOf(entryRecord(), service, undefined, false);
+    const seen = entryOf(service, false);
     expect(AuthScheme[seen.authScheme]).toBe(AuthScheme[scheme]);
   });
 
   it("has another etag with each visible change", () => {
-    const etag = (revision: bigint) =>
-      downloadClientOf(entryRecord({ revision }), record, undefined, true).etag;
+    const etag = (revision: bigint) => entryOf(record, true, { revision }).etag;
     expect(etag(1n)).toBe(etag(1n));
     expect(new Set([1n, 2n, 36n, 37n].map(etag)).size).toBe(4);
   });

@@ -52,6 +52,8 @@ function guarded(handlers: Partial<Implementation>): Implementation {
     deregister: unused,
     listServices: unused,
     getService: unused,
+    watchServices: unused,
+    explainService: unused,
     ...handlers,
   };
   return guard(RegistryService, implementation, REGISTRY_SCOPES, {

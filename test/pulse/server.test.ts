@@ -2,14 +2,18 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import Database from "libsql";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/health/v1/health_pb.js";
+import { TimelineSubject } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SnapshotReason } from "../../gen/pulse/v1/watch_pb.js";
 import { type PulseOptions, StartError, startPulse } from "../../src/pulse/index.js";
+import { eventually } from "../support/eventually.js";
 import { HeartbeatClient } from "../support/heartbeat-client.js";
 import { ManualClock } from "../support/manual-clock.js";
-import { HAUL, TestPulse } from "../support/pulse.js";
+import { HAUL, PROTOCOLS, TestPulse, type WireProtocol } from "../support/pulse.js";
 import { recordingLog } from "../support/recording-log.js";
 import { failure } from "../support/status.js";
 
@@ -58,6 +62,12 @@ async function health(pulse: TestPulse, service: string) {
   const client = createClient(Health, pulse.transport("gRPC", undefined));
   return HealthCheckResponse_ServingStatus[(await client.check({ service })).status];
 }
+async function firstOf<Response>(
+  responses: AsyncIterable<Response>,
+): Promise<Response | undefined> {
+  for await (const response of responses) return response;
+  return undefined;
+}
 const healthz = async (pulse: TestPulse) => (await fetch(`${pulse.server.url}/healthz`)).json();
 
 describe("Pulse does not start", () => {
@@ -94,6 +104,13 @@ describe("Pulse does not start", () => {
   it("with a file in the place of its tokens", async () => {
     await writeFile(join(directory, "tokens"), "");
     expect(await refusal({})).toMatch(/cannot be written \(ENOTDIR\).*--data/);
+  });
+
+  it("and leaves no timer behind", async () => {
+    await writeFile(join(directory, "tokens"), "");
+    const clock = new ManualClock();
+    await refusal({ clock });
+    expect(clock.pending).toBe(0);
   });
 
   it("on the database of a newer Pulse", async () => {
@@ -215,4 +232,141 @@ it("health says that expiry is held while too many lapse at once, and when that 
   await clock.advance(16_000);
   expect(await meanwhile(seen())).toEqual([{ status: "ok", store: "ok", expiry: "ok" }, "SERVING"]);
   expect(pulse.log.lines.map(({ msg }) => msg)).toContain("expiry.held");
+});
+
+describe("watches", () => {
+  let pulse: TestPulse;
+  async function start(options: Partial<PulseOptions> = {}): Promise<void> {
+    pulse = await TestPulse.start({ dataDirectory: directory, ...options });
+    onTestFinished(() => pulse.stop());
+  }
+  const clients = async (protocol: WireProtocol = "gRPC") =>
+    pulse.clients(protocol, await pulse.fileToken("admin"));
+
+  it.each(PROTOCOLS)("that are given up leave their place to others, over %s", async (protocol) => {
+    await start({ watch: { maxWatchers: 1, bookmarkIntervalMs: 100 } });
+    const { downloadClients } = await clients(protocol);
+    for (let i = 0; i < 3; i++) {
+      const caller = new AbortController();
+      // The place is free as soon as Pulse hears that the one before is gone.
+      await eventually(async () => {
+        const watch = downloadClients.watchDownloadClients({}, { signal: caller.signal });
+        const first = await watch[Symbol.asyncIterator]().next();
+        expect(first.value?.event.case).toBe("snapshot");
+      });
+      expect(await failure(firstOf(downloadClients.watchDownloadClients({})))).toMatchObject({
+        code: "ResourceExhausted",
+        reason: "TOO_MANY_WATCHERS",
+        retryAfterMs: 5_000,
+      });
+      caller.abort();
+    }
+  });
+
+  it("carry settings that are nested as deep as they may be", async () => {
+    await start();
+    const { downloadClients } = await clients();
+    let settings: JsonObject = {};
+    for (let depth = 1; depth < 32; depth++) settings = { a: settings };
+    const watch = downloadClients.watchDownloadClients({})[Symbol.asyncIterator]();
+    await watch.next();
+    const made = { name: "deep", kind: "aria2", host: "nas", port: 6_800, settings };
+    await downloadClients.createDownloadClient({ downloadClient: made });
+    const { event } = (await watch.next()).value ?? {};
+    expect(event?.case === "change" && event.value.downloadClient?.settings).toEqual(settings);
+    await watch.return?.();
+    const tooDeep = { ...made, name: "deeper", settings: { a: settings } };
+    expect(
+      await failure(downloadClients.createDownloadClient({ downloadClient: tooDeep })),
+    ).toMatchObject({ code: "InvalidArgument", fields: ["download_client.settings"] });
+  });
+
+  it("resume over a restart, and timelines go on", async () => {
+    await start();
+    const { registry, downloadClients } = await clients();
+    const { service } = await registry.register(HAUL);
+    const { resumeToken } = await downloadClients.listDownloadClients({});
+    const { downloadClient } = await downloadClients.createDownloadClient({
+      downloadClient: { name: "by hand", kind: "aria2", host: "nas", port: 6_800 },
+    });
+    await pulse.restart();
+    const watch = downloadClients.watchDownloadClients({ resumeToken })[Symbol.asyncIterator]();
+    const told = [await watch.next(), await watch.next()].map(({ value }) => value?.event);
+    expect(told).toMatchObject([
+      { case: "change", value: { downloadClient: { id: downloadClient?.id, name: "by hand" } } },
+      { case: "bookmark" },
+    ]);
+    await watch.return?.();
+    const { timeline, truncated } = await registry.explainService({ id: HAUL.instanceId });
+    expect(timeline.map(({ reason }) => reason)).toEqual(["registered", "registered"]);
+    expect(truncated).toBe(false);
+    expect(await registry.explainService({ id: service?.id ?? "" })).toMatchObject({ truncated });
+    expect(await failure(registry.explainService({ id: "nobody" }))).toMatchObject({
+      code: "NotFound",
+    });
+  });
+
+  it("after a restart with less history begin anew, and say why", async () => {
+    await start({ history: { maxCommits: 2 } });
+    const { registry, downloadClients } = await clients();
+    const { resumeToken } = await downloadClients.listDownloadClients({});
+    for (const instanceId of ["1", "2", "3"]) await registry.register({ ...HAUL, instanceId });
+    await pulse.restart();
+    const response = await firstOf(downloadClients.watchDownloadClients({ resumeToken }));
+    expect(response?.event).toMatchObject({
+      case: "snapshot",
+      value: { more: false, reason: SnapshotReason.COMPACTED },
+    });
+    const { timeline, truncated } = await registry.explainService({ id: "1" });
+    expect({ timeline, truncated }).toEqual({ timeline: [], truncated: true });
+  });
+});
+
+it("a timeline says that two processes have shared an identity, and not that one came back", async () => {
+  const pulse = await TestPulse.start({ dataDirectory: directory });
+  onTestFinished(() => pulse.stop());
+  const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
+  const first = await registry.register(HAUL);
+  const stream = new HeartbeatClient(registry);
+  await stream.beat({ leaseId: first.lease?.id ?? "" });
+  const own = await registry.register({ ...HAUL, leaseId: first.lease?.id ?? "" });
+  expect(await stream.event()).toMatchObject({ case: "leaseLost" }); // of the lease before
+  await stream.beat({ leaseId: own.lease?.id ?? "" });
+  await registry.register(HAUL);
+  const { timeline } = await registry.explainService({ id: HAUL.instanceId });
+  const ofService = timeline.filter(({ subject }) => subject === TimelineSubject.SERVICE);
+  expect(ofService.map(({ reason }) => reason)).toEqual([
+    "registered",
+    "re-registered",
+    "superseded",
+  ]);
+  await stream.end();
+});
+
+it("a service that is away for too long is forgotten, and gets back what its operator had set", async () => {
+  const pulse = await TestPulse.start({
+    dataDirectory: directory,
+    forgetAfterMs: 500,
+    policy: { minTtlMs: 100 },
+  });
+  onTestFinished(() => pulse.stop());
+  const { registry, downloadClients } = pulse.clients("gRPC", await pulse.fileToken("admin"));
+  const requestedTtl = { seconds: 0n, nanos: 200_000_000 };
+  const { downloadClient, service } = await registry.register({ ...HAUL, requestedTtl });
+  const id = downloadClient?.id ?? "";
+  await downloadClients.updateDownloadClient({
+    downloadClient: { id, name: "mine", priority: 7, tags: ["fast"] },
+    updateMask: { paths: ["name", "priority", "tags"] },
+  });
+  await eventually(async () => {
+    expect((await registry.listServices({})).services).toEqual([]);
+    expect((await downloadClients.listDownloadClients({})).downloadClients).toEqual([]);
+  });
+  const { timeline, service: gone } = await registry.explainService({ id: HAUL.instanceId });
+  expect(gone).toBeUndefined();
+  expect(timeline.at(-1)?.reason).toBe("forgotten");
+  expect(pulse.log.lines.map(({ msg }) => msg)).toContain("service.forgotten");
+  const back = await registry.register(HAUL);
+  expect(back.service?.id).toBe(service?.id);
+  expect(back.downloadClient).toMatchObject({ id, name: "mine", priority: 7, tags: ["fast"] });
 });

@@ -2,8 +2,11 @@ import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../../src/core/lease.js"
 import { type RegisterRequest, register } from "../../src/core/registration.js";
 import { RegistryTime } from "../../src/core/registry-time.js";
 import { type Expiry, startExpiry } from "../../src/pulse/expiry.js";
+import { DEFAULT_HISTORY_POLICY, History, type HistoryPolicy } from "../../src/pulse/history.js";
 import { type LeaseStream, Leases } from "../../src/pulse/leases.js";
 import { createRegistry, type Registry } from "../../src/pulse/registry.js";
+import { DEFAULT_WATCH_POLICY, type WatchPolicy } from "../../src/pulse/watch-hub.js";
+import { startWatching, type Watching } from "../../src/pulse/watching.js";
 import { registerRequest } from "./decisions.js";
 import { ManualClock, settle } from "./manual-clock.js";
 import { MemoryStore } from "./memory-store.js";
@@ -18,25 +21,42 @@ export class RecordingStream implements LeaseStream {
   }
 }
 
-/** The server's liveness without a network, on a manual clock; `restart` begins a new run on the same store. */
+export interface FleetOptions {
+  readonly history?: Partial<HistoryPolicy>;
+  readonly watch?: Partial<WatchPolicy>;
+}
+
+/**
+ * The server's liveness and its watches without a network, on a manual clock;
+ * `restart` begins a new run on the same store.
+ */
 export class Fleet {
   readonly log = recordingLog();
   readonly holds: boolean[] = [];
   readonly #policy: LeasePolicy;
+  readonly #options: FleetOptions;
   registry!: Registry;
+  history!: History;
   leases!: Leases;
+  watching!: Watching;
   expiry!: Expiry;
+  registryNow!: () => number;
 
   private constructor(
     readonly clock: ManualClock,
     readonly store: MemoryStore,
     policy: Partial<LeasePolicy>,
+    options: FleetOptions,
   ) {
     this.#policy = { ...DEFAULT_LEASE_POLICY, ...policy };
+    this.#options = options;
   }
 
-  static async start(policy: Partial<LeasePolicy> = {}): Promise<Fleet> {
-    const fleet = new Fleet(new ManualClock(), new MemoryStore(), policy);
+  static async start(
+    policy: Partial<LeasePolicy> = {},
+    options: FleetOptions = {},
+  ): Promise<Fleet> {
+    const fleet = new Fleet(new ManualClock(), new MemoryStore(), policy, options);
     await fleet.#run();
     return fleet;
   }
@@ -46,6 +66,7 @@ export class Fleet {
     const stored = await store.load();
     const time = new RegistryTime(stored.registryTimeMs, () => clock.now(), 1_000);
     const registryNow = () => time.now();
+    this.registryNow = registryNow;
     this.registry = createRegistry({
       store,
       stored,
@@ -56,12 +77,22 @@ export class Fleet {
       gatherMs: 0,
     });
     const { registry } = this;
+    const history = new History(stored, { ...DEFAULT_HISTORY_POLICY, ...this.#options.history });
+    this.history = history;
+    registry.onCommit((commit, changes) => history.append(commit, changes));
     this.leases = new Leases({
       registry,
       policy: this.#policy,
       clock,
       registryNow,
       log,
+    });
+    this.watching = startWatching({
+      registry,
+      leases: this.leases,
+      history,
+      clock,
+      policy: { ...DEFAULT_WATCH_POLICY, ...this.#options.watch },
     });
     this.expiry = startExpiry({
       leases: this.leases,

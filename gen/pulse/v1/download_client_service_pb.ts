@@ -36,14 +36,14 @@ export type ListDownloadClientsRequest = Message<"pulse.v1.ListDownloadClientsRe
   protocol: Protocol;
 
   /**
-   * Only these kinds; empty: any.
+   * Only these kinds, at most 64; empty: any.
    *
    * @generated from field: repeated string kinds = 2;
    */
   kinds: string[];
 
   /**
-   * Only these availabilities; empty: any.
+   * Only these availabilities, at most 64; empty: any.
    *
    * @generated from field: repeated pulse.v1.Availability availabilities = 3;
    */
@@ -142,14 +142,14 @@ export type WatchDownloadClientsRequest = Message<"pulse.v1.WatchDownloadClients
   protocol: Protocol;
 
   /**
-   * Only these kinds; empty: any.
+   * Only these kinds, at most 64; empty: any.
    *
    * @generated from field: repeated string kinds = 2;
    */
   kinds: string[];
 
   /**
-   * Only these availabilities; empty: any.
+   * Only these availabilities, at most 64; empty: any.
    *
    * @generated from field: repeated pulse.v1.Availability availabilities = 3;
    */

@@ -455,14 +455,14 @@ export type ListServicesRequest = Message<"pulse.v1.ListServicesRequest"> & {
   type: string;
 
   /**
-   * Only services that have all of these.
+   * Only services that have all of these, at most 64.
    *
    * @generated from field: repeated string capabilities = 2;
    */
   capabilities: string[];
 
   /**
-   * Only these statuses; empty: any.
+   * Only these statuses, at most 64; empty: any.
    *
    * @generated from field: repeated pulse.v1.ServiceStatus statuses = 3;
    */
@@ -589,14 +589,14 @@ export type WatchServicesRequest = Message<"pulse.v1.WatchServicesRequest"> & {
   type: string;
 
   /**
-   * Only services that have all of these.
+   * Only services that have all of these, at most 64.
    *
    * @generated from field: repeated string capabilities = 2;
    */
   capabilities: string[];
 
   /**
-   * Only these statuses; empty: any.
+   * Only these statuses, at most 64; empty: any.
    *
    * @generated from field: repeated pulse.v1.ServiceStatus statuses = 3;
    */

@@ -51,8 +51,9 @@ export enum ChangeType {
   PUT = 1,
 
   /**
-   * It is gone, or no longer what the filters ask for. After a resume it may name
-   * an item that you never had: then there is nothing to do.
+   * It is gone, or no longer what the filters ask for. After a resume, or if you
+   * read slowly, it may name an item that you never had: then there is nothing to
+   * do.
    *
    * @generated from enum value: CHANGE_TYPE_DELETE = 2;
    */
