@@ -13,6 +13,14 @@ export interface Effort {
   /** How many services come at once, one fleet after the other. */
   readonly fleets: readonly number[];
   readonly settleMs: number;
+  /** How many watch at once, each on a connection of its own. */
+  readonly watchers: number;
+  /** Changes that they are told in a round. */
+  readonly changesPerRound: number;
+  /** How often a Haul starts anew. */
+  readonly starts: number;
+  /** How many services register one after the other under the eyes of a manager. */
+  readonly registers: number;
 }
 
 export interface Bench {
@@ -61,6 +69,8 @@ export async function profiled<T>(
   return result;
 }
 
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** The order of a round: everybody is the first in turn. */
+export function rotated<T>(items: readonly T[], round: number): readonly T[] {
+  const first = round % items.length;
+  return [...items.slice(first), ...items.slice(0, first)];
 }

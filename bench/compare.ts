@@ -1,10 +1,11 @@
-import { type Bench, profiled, type Servers, sleep, withServers } from "./bench.js";
+import { type Bench, profiled, rotated, type Servers, withServers } from "./bench.js";
 import type { Target } from "./generator/connection.js";
 import type { Counters } from "./generator/load.js";
 import { busyMsOf } from "./machine.js";
 import type { BenchServer, ServerName, Usage } from "./processes.js";
 import { type CpuFigures, type CpuResult, countFailures } from "./results.js";
-import { type Spread, spreadOf } from "./statistics.js";
+import { pairedRatios, type Spread, spreadOf } from "./statistics.js";
+import { sleep } from "./waiting.js";
 
 export interface Comparison {
   readonly name: string;
@@ -61,8 +62,7 @@ export function compare(bench: Bench, comparison: Comparison): Promise<CpuResult
 
 async function takeTurns(bench: Bench, contenders: readonly Contender[]): Promise<void> {
   for (let round = 0; round < bench.effort.rounds; round++) {
-    const first = round % contenders.length;
-    for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)])
+    for (const contender of rotated(contenders, round))
       contender.windows.push(await runWindow(bench, contender, bench.effort.windowMs));
   }
 }
@@ -154,8 +154,5 @@ function ratios(contenders: readonly Contender[], reference: ServerName): Spread
     contenders
       .find(({ server }) => server.name === name)
       ?.windows.map(({ microsPerOperation }) => microsPerOperation) ?? [];
-  const references = microsOf(reference);
-  return spreadOf(
-    microsOf("Pulse").map((micros, round) => micros / (references[round] ?? Number.NaN)),
-  );
+  return pairedRatios(microsOf("Pulse"), microsOf(reference));
 }

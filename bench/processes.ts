@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { ManagerApi } from "./attach/manager.js";
 import type { Target } from "./generator/connection.js";
 import type { GeneratorApi } from "./generator/main.js";
 import { pinned } from "./machine.js";
-import { type Remote, remoteOf } from "./remote.js";
+import { type Methods, type Remote, remoteOf } from "./remote.js";
 
-const ROOT = join(import.meta.dirname, "..");
+export const ROOT = join(import.meta.dirname, "..");
 const PROBE = join(import.meta.dirname, "servers", "probe.mjs");
 const START_TIMEOUT_MS = 15_000;
 
@@ -70,13 +71,28 @@ export async function startServer(name: ServerName, options: StartOptions): Prom
   }
 }
 
-export function startGenerator(core: number | undefined): {
-  readonly api: Remote<GeneratorApi>;
+export function startGenerator(core: number | undefined): Program<GeneratorApi> {
+  return startProgram("generator", join("generator", "main.ts"), core);
+}
+
+/** A media manager; see ManagerApi. The system may run it where it likes. */
+export function startManager(): Program<ManagerApi> {
+  return startProgram("manager", join("attach", "manager.ts"), undefined);
+}
+
+interface Program<Api extends Methods<Api>> {
+  readonly api: Remote<Api>;
   readonly stop: () => Promise<void>;
-} {
-  const script = join(import.meta.dirname, "generator", "main.ts");
-  const child = startChild(pinned(core, [process.execPath, "--import", "tsx", script]));
-  return { api: remoteOf(child, "generator"), stop: () => kill(child) };
+}
+
+function startProgram<Api extends Methods<Api>>(
+  name: string,
+  script: string,
+  core: number | undefined,
+): Program<Api> {
+  const path = join(import.meta.dirname, script);
+  const child = startChild(pinned(core, [process.execPath, "--import", "tsx", path]));
+  return { api: remoteOf(child, name), stop: () => kill(child) };
 }
 
 /** Pulse as it was built and as its users run it; the references from source. */
@@ -96,11 +112,14 @@ function startChild(command: readonly string[]): ChildProcess {
 
 /** There is nothing to lose: nobody reads the data again. */
 function kill(child: ChildProcess): Promise<void> {
+  child.kill("SIGKILL");
+  return endOf(child);
+}
+
+/** Resolves when the process has ended. */
+export function endOf(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => {
-    child.once("exit", () => resolve());
-    child.kill("SIGKILL");
-  });
+  return new Promise((resolve) => child.once("exit", () => resolve()));
 }
 
 /** Each server says on stdout, in a line of JSON, where it listens; Pulse by its `url`. */

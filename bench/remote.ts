@@ -13,7 +13,7 @@ type Reply =
   | { readonly id: number; readonly error: string };
 
 // biome-ignore lint/suspicious/noExplicitAny: any method; the names and types of each are kept below
-type Methods<Api> = { [Name in keyof Api]: (...args: any[]) => unknown };
+export type Methods<Api> = { [Name in keyof Api]: (...args: any[]) => unknown };
 
 export type Remote<Api extends Methods<Api>> = {
   [Name in keyof Api]: (...args: Parameters<Api[Name]>) => Promise<Awaited<ReturnType<Api[Name]>>>;

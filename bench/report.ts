@@ -1,4 +1,4 @@
-import Table from "cli-table3";
+import { doubtsOf, whereOf } from "./doubts.js";
 import type { Machine } from "./machine.js";
 import { SERVER_NAMES } from "./processes.js";
 import {
@@ -6,26 +6,28 @@ import {
   countFailures,
   type FleetFigures,
   type FleetResult,
+  failuresOf,
   type Result,
   type Verdict,
 } from "./results.js";
-import type { Spread } from "./statistics.js";
-
-/** Parts of the server's core that others may use, and of an answer's size, before it is said. */
-const MAX_OTHERS = 0.1;
-const MAX_SIZE_DIFFERENCE = 0.1;
+import { kilobytes, newTable, spread, verdictCells } from "./tables.js";
+import { renderAttach, renderFanOut } from "./watch-report.js";
 
 /** The report for people. */
 export function renderReport(machine: Machine, results: readonly Result[]): string {
   const cpu = results.filter((result) => result.kind === "cpu");
   const fleets = results.filter((result) => result.kind === "fleet");
+  const fanOuts = results.filter((result) => result.kind === "fan-out");
+  const attachments = results.filter((result) => result.kind === "attach");
   const skipped = results.filter((result) => result.kind === "skipped");
   return [
     renderMachine(machine),
     ...(cpu.length > 0 ? [renderCpu(cpu)] : []),
     ...(fleets.length > 0 ? [renderFleets(fleets)] : []),
+    ...fanOuts.map(renderFanOut),
+    ...attachments.map(renderAttach),
     ...skipped.map(({ name, why }) => `NOT MEASURED: ${name}: ${why}`),
-    [...warnings(cpu), ...renderFailures(results)].join("\n"),
+    [...results.flatMap(doubtsOf), ...renderFailures(results)].join("\n"),
   ]
     .filter((part) => part !== "")
     .join("\n\n");
@@ -106,70 +108,12 @@ function renderGrowth(from: FleetResult | undefined, to: FleetResult): string {
   return `Each service beyond the first ${from?.services.toLocaleString("en")}: ${parts.join(", ")}`;
 }
 
-function newTable(head: string[]): InstanceType<typeof Table> {
-  return new Table({
-    head,
-    style: { head: [], border: [], compact: true },
-    colAligns: ["left", "right", "right", "right"],
-  });
-}
-
-/** What casts doubt on a figure. */
-function warnings(results: readonly CpuResult[]): string[] {
-  return results
-    .flatMap((result) =>
-      SERVER_NAMES.flatMap((server) => {
-        const { generatorUtilisation, serverUtilisation, othersUtilisation, answerBytes } =
-          result.servers[server];
-        const where = `${result.name} (${result.shape}), ${server}`;
-        const bareBytes = result.servers["bare grpc-js"].answerBytes;
-        const isOtherSize =
-          server === "Pulse" && Math.abs(answerBytes / bareBytes - 1) > MAX_SIZE_DIFFERENCE;
-        return [
-          ...(generatorUtilisation > 0.95
-            ? [
-                `${where}: the generator was at its limit (${percent(generatorUtilisation)} of its core, the server ${percent(serverUtilisation)}): what the server could do is more than this rate`,
-              ]
-            : []),
-          ...(othersUtilisation > MAX_OTHERS
-            ? [`${where}: others used ${percent(othersUtilisation)} of the server's core`]
-            : []),
-          ...(isOtherSize
-            ? [
-                `${where}: an answer is ${answerBytes.toFixed(0)} bytes, of the bare server ${bareBytes.toFixed(0)}: the comparison is not fair`,
-              ]
-            : []),
-        ];
-      }),
-    )
-    .map((warning) => `WARNING: ${warning}`);
-}
-
 function renderFailures(results: readonly Result[]): string[] {
-  return results.flatMap((result) => {
-    if (result.kind === "skipped") return [];
-    const name =
-      result.kind === "cpu" ? `${result.name} (${result.shape})` : `fleet of ${result.services}`;
-    return SERVER_NAMES.flatMap((server) =>
-      Object.entries(result.servers[server]?.failures ?? {}).map(
-        ([problem, count]) => `FAILED: ${name}, ${server}: ${count} × ${problem}`,
+  return results.flatMap((result) =>
+    failuresOf(result).flatMap(([server, failures]) =>
+      Object.entries(failures).map(
+        ([problem, count]) => `FAILED: ${whereOf(result, server)}: ${count} × ${problem}`,
       ),
-    );
-  });
-}
-
-function verdictCells({ aim, isMet }: Verdict): string[] {
-  return [aim, isMet ? "met" : "NOT MET"];
-}
-
-function spread({ median, min, max }: Spread): string {
-  return `${median.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`;
-}
-
-function kilobytes(bytes: number): string {
-  return (bytes / 1_024).toFixed(1);
-}
-
-function percent(part: number): string {
-  return `${Math.round(part * 100)} %`;
+    ),
+  );
 }

@@ -1,5 +1,5 @@
-import type { ServerName } from "./processes.js";
-import type { Spread } from "./statistics.js";
+import { SERVER_NAMES, type ServerName } from "./processes.js";
+import type { Quantiles, Spread } from "./statistics.js";
 
 /** What was hoped for, beside what came. */
 export interface Verdict {
@@ -55,13 +55,78 @@ export interface FleetFigures {
   readonly failures: Readonly<Record<string, number>>;
 }
 
+/** One change after the other, told to all who watch, each on a connection of its own. */
+export interface FanOutResult {
+  readonly kind: "fan-out";
+  readonly watchers: number;
+  /** What stands in the registry that is watched. */
+  readonly entries: number;
+  /** The same bytes are sent by all. */
+  readonly servers: Readonly<Record<ServerName, FanOutFigures>>;
+  /** CPU for each delivery, of each round by itself. */
+  readonly toBare: Spread;
+  readonly toRaw: Spread;
+  readonly timeVerdict: Verdict;
+  readonly cpuVerdict: Verdict;
+}
+
+export interface FanOutFigures {
+  readonly changes: number;
+  /** Over all changes, from the call that made it being sent: until its answer is here. */
+  readonly replyMs: Quantiles;
+  /** Until the first, the middle and the last watcher has it. */
+  readonly firstMs: Quantiles;
+  readonly middleMs: Quantiles;
+  readonly lastMs: Quantiles;
+  /** From the answer until the last watcher has it; below zero if he had it before. */
+  readonly lastAfterReplyMs: Quantiles;
+  readonly cpuMicrosPerDelivery: Spread;
+  /** Of each round, in the order they were taken. */
+  readonly rounds: readonly number[];
+  /** See CpuFigures. */
+  readonly othersUtilisation: number;
+  readonly messageBytes: number;
+  /** Growth of the resident set from before the first watcher, when all have had the snapshot and are idle. */
+  readonly rssBytesPerWatcher: number;
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+/** A program starts and registers; a manager that watches is called back. */
+export interface AttachResult {
+  readonly kind: "attach";
+  readonly starts: number;
+  /** From a process being spawned until the manager was called. */
+  readonly haulMs: Spread;
+  /** The same for the least program that can register, on grpc-js alone. */
+  readonly bareMs: Spread;
+  /** From a process being spawned until Node runs its first line. */
+  readonly nodeMs: Spread;
+  readonly registers: number;
+  /** From a Register being sent until the manager was called: more than from its commit. */
+  readonly fromSentMs: Quantiles;
+  /** From its answer being here: less than from its commit, and below zero if the manager was faster. */
+  readonly fromReplyMs: Quantiles;
+  readonly startVerdict: Verdict;
+  readonly callbackVerdict: Verdict;
+}
+
 export interface Skipped {
   readonly kind: "skipped";
   readonly name: string;
   readonly why: string;
 }
 
-export type Result = CpuResult | FleetResult | Skipped;
+export type Result = CpuResult | FleetResult | FanOutResult | AttachResult | Skipped;
+
+/** Of each server that had some. Those of attach end the run. */
+export function failuresOf(
+  result: Result,
+): readonly (readonly [ServerName, Readonly<Record<string, number>>])[] {
+  if (result.kind === "skipped" || result.kind === "attach") return [];
+  return SERVER_NAMES.map((name) => [name, result.servers[name]?.failures ?? {}] as const).filter(
+    ([, failures]) => countFailures(failures) > 0,
+  );
+}
 
 export function countFailures(failures: Readonly<Record<string, number>>): number {
   return Object.values(failures).reduce((sum, count) => sum + count, 0);

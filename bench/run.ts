@@ -6,7 +6,9 @@ import { describeMachine } from "./machine.js";
 import { startGenerator } from "./processes.js";
 import { renderProfiles } from "./profile.js";
 import { renderReport } from "./report.js";
-import { countFailures, type Result } from "./results.js";
+import { failuresOf, type Result } from "./results.js";
+import { attachScenario } from "./scenarios/attach.js";
+import { fanOutScenario } from "./scenarios/fan-out.js";
 import { fleetScenario } from "./scenarios/fleet.js";
 import { heartbeatScenario } from "./scenarios/heartbeat.js";
 import { listScenario } from "./scenarios/list.js";
@@ -17,6 +19,8 @@ const SCENARIOS: readonly Scenario[] = [
   heartbeatScenario,
   listScenario,
   fleetScenario,
+  fanOutScenario,
+  attachScenario,
 ];
 
 const FULL: Effort = {
@@ -25,6 +29,10 @@ const FULL: Effort = {
   warmUpMs: 1_800,
   fleets: [1_000, 5_000],
   settleMs: 1_200,
+  watchers: 1_000,
+  changesPerRound: 20,
+  starts: 10,
+  registers: 100,
 };
 
 const QUICK: Effort = {
@@ -33,6 +41,10 @@ const QUICK: Effort = {
   warmUpMs: 1_000,
   fleets: [1_000],
   settleMs: 1_000,
+  watchers: 1_000,
+  changesPerRound: 12,
+  starts: 4,
+  registers: 40,
 };
 
 interface Options {
@@ -45,8 +57,8 @@ interface Options {
 const RESULTS = join(import.meta.dirname, "results");
 
 const options = new Command("bench")
-  .description("measures Pulse beside a bare grpc-js server and a raw HTTP/2 echo, in one run")
-  .addOption(new Option("--quick", "about 45 seconds, less exact, 1,000 services at most"))
+  .description("measures Pulse beside a bare grpc-js server and raw HTTP/2, in one run")
+  .addOption(new Option("--quick", "about a minute, less exact, 1,000 services at most"))
   .addOption(
     new Option("--only <scenario>", `one of ${names(SCENARIOS)}; may be given again`).argParser(
       (name: string, before: Scenario[] = []) => [...before, scenarioOf(name)],
@@ -101,14 +113,7 @@ else {
     );
 }
 
-if (results.some(hasFailures)) process.exitCode = 1;
-
-function hasFailures(result: Result): boolean {
-  return (
-    result.kind !== "skipped" &&
-    Object.values(result.servers).some(({ failures }) => countFailures(failures) > 0)
-  );
-}
+if (results.some((result) => failuresOf(result).length > 0)) process.exitCode = 1;
 
 function scenarioOf(name: string): Scenario {
   const scenario = SCENARIOS.find((candidate) => candidate.name === name);

@@ -1,3 +1,4 @@
+import { monotonicMs } from "../monotonic.js";
 import type { Counters } from "./load.js";
 
 /** Counts what a load did, by outcome. */
@@ -15,7 +16,7 @@ export class Counter {
   counters(): Counters {
     const { user, system } = process.cpuUsage();
     return {
-      atMs: Number(process.hrtime.bigint()) / 1e6,
+      atMs: monotonicMs(),
       done: this.done,
       answerBytes: this.answerBytes,
       failures: { ...this.#failures },

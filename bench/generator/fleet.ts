@@ -1,3 +1,5 @@
+import { quantileOf } from "../statistics.js";
+import { sleep, within } from "../waiting.js";
 import { Connection, type Target } from "./connection.js";
 import { Counter } from "./counter.js";
 import { Service } from "./service.js";
@@ -54,8 +56,8 @@ export class Fleet {
       services,
       up: upAfterMs.length,
       totalMs,
-      medianMs: quantile(upAfterMs, 0.5),
-      p99Ms: quantile(upAfterMs, 0.99),
+      medianMs: quantileOf(upAfterMs, 0.5),
+      p99Ms: quantileOf(upAfterMs, 0.99),
       failures: this.#counter.counters().failures,
     };
   }
@@ -90,24 +92,4 @@ export class Fleet {
   #settleOne(): void {
     if (--this.#awaited === 0) this.#onSettled();
   }
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Whether the promise resolved in time. */
-async function within(promise: Promise<void>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, false);
-  });
-  const isInTime = await Promise.race([promise.then(() => true), timeout]);
-  clearTimeout(timer);
-  return isInTime;
 }

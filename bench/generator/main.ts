@@ -1,22 +1,21 @@
 import { serveParent } from "../remote.js";
+import { sleep } from "../waiting.js";
 import type { Target } from "./connection.js";
 import { Fleet } from "./fleet.js";
 import { HeartbeatLoad } from "./heartbeat-load.js";
 import type { Load } from "./load.js";
-import {
-  LIST,
-  leaseIdFrom,
-  listRequest,
-  problemOfList,
-  REGISTER,
-  registerRequest,
-} from "./messages.js";
+import { leaseIdFrom, listRequest, problemOfList, registerRequest } from "./messages.js";
+import { LIST, REGISTER } from "./paths.js";
+import { openRegistrant, openRepeater } from "./publishers.js";
+import { registerInTurn } from "./registers.js";
 import { type Shape, UnaryLoad } from "./unary-load.js";
+import { type ChangeTimes, Watchers } from "./watchers.js";
 
-/** The load generator, a process of its own. Loads and fleets are named by the numbers it gives. */
+/** The load generator, a process of its own. What it holds is named by the numbers it gives. */
 
 const loads = new Map<number, Load>();
 const fleets = new Map<number, Fleet>();
+const audiences = new Map<number, Watchers>();
 let lastId = 0;
 
 async function add(load: Load): Promise<number> {
@@ -30,6 +29,12 @@ function loadOf(id: number): Load {
   const load = loads.get(id);
   if (!load) throw new Error(`there is no load ${id}`);
   return load;
+}
+
+function watchersOf(id: number): Watchers {
+  const watchers = audiences.get(id);
+  if (!watchers) throw new Error(`there are no watchers ${id}`);
+  return watchers;
 }
 
 function fleetOf(id: number): Fleet {
@@ -73,6 +78,42 @@ const api = {
     fleetOf(fleet).close();
     fleets.delete(fleet);
   },
+
+  /**
+   * Opens so many watches. `of`: the entries of Pulse, or the watchers of Pulse, who have
+   * seen a change; what they were told, a reference tells its own.
+   */
+  openWatchers: async (
+    target: Target,
+    count: number,
+    of: { readonly entries: number } | { readonly model: number },
+  ) => {
+    const publisher =
+      "model" in of
+        ? await openRepeater(target, watchersOf(of.model))
+        : await openRegistrant(target, of.entries);
+    const watchers = new Watchers(target, count, publisher);
+    audiences.set(++lastId, watchers);
+    const id = lastId;
+    await watchers.ready;
+    return id;
+  },
+  /** Makes so many changes, each when everybody had the one before, and after a pause. */
+  change: async (watchers: number, changes: number, pauseMs: number) => {
+    const times: ChangeTimes[] = [];
+    for (let i = 0; i < changes; i++) {
+      times.push(await watchersOf(watchers).change());
+      await sleep(pauseMs);
+    }
+    return times;
+  },
+  watchersCounters: (watchers: number) => watchersOf(watchers).counters(),
+  closeWatchers: (watchers: number) => {
+    watchersOf(watchers).close();
+    audiences.delete(watchers);
+  },
+
+  registerInTurn,
 };
 
 export type GeneratorApi = typeof api;

@@ -2,31 +2,29 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   ListDownloadClientsRequestSchema,
   ListDownloadClientsResponseSchema,
+  WatchDownloadClientsResponseSchema,
 } from "../../gen/pulse/v1/download_client_service_pb.js";
 import {
   HeartbeatResponseSchema,
   RegisterRequestSchema,
   RegisterResponseSchema,
 } from "../../gen/pulse/v1/registry_service_pb.js";
-
-export const REGISTER = "/pulse.v1.RegistryService/Register";
-export const HEARTBEAT = "/pulse.v1.RegistryService/Heartbeat";
-export const LIST = "/pulse.v1.DownloadClientService/ListDownloadClients";
+import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
 
 /** The longest that Pulse grants: nobody expires while others are measured. */
 const TTL_SECONDS = 300n;
 
 /** The Register of service number `index` of a fleet: a download client with credentials. */
-export function registerRequest(index: number): Uint8Array {
+export function registerRequest(index: number, version = "4.5.2"): Uint8Array {
   return toBinary(
     RegisterRequestSchema,
     create(RegisterRequestSchema, {
       service: {
-        name: `haul-${index}`,
+        name: nameOf(index),
         type: "download-client",
         kind: "qbittorrent",
         apiUrl: `http://10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}:8080/qbt`,
-        version: "4.5.2",
+        version,
         capabilities: ["categories", "tags"],
         metadata: { zone: "attic" },
       },
@@ -37,6 +35,11 @@ export function registerRequest(index: number): Uint8Array {
       requestedTtl: { seconds: TTL_SECONDS },
     }),
   );
+}
+
+/** Its name, and that of its entry if nobody else had it. */
+export function nameOf(index: number): string {
+  return `haul-${index}`;
 }
 
 function instanceIdOf(index: number): string {
@@ -65,6 +68,32 @@ export function problemOfList(response: Uint8Array, entries: number): string | u
   if (downloadClients.length !== entries)
     return `a list of ${downloadClients.length} instead of ${entries}`;
   return downloadClients.every(({ password }) => password !== "") ? undefined : "no credentials";
+}
+
+const TAG_BOOKMARK = 0x1a;
+
+/** Whether a message of a watch is a bookmark; the event comes first in it. */
+export function isBookmark(message: Uint8Array): boolean {
+  return message[0] === TAG_BOOKMARK;
+}
+
+/** @returns the problem with a message that should be the whole snapshot, if any */
+export function problemOfSnapshot(message: Uint8Array, entries: number): string | undefined {
+  const { event } = fromBinary(WatchDownloadClientsResponseSchema, message);
+  if (event.case !== "snapshot" || event.value.more) return "a watch without a whole snapshot";
+  const { downloadClients } = event.value;
+  if (downloadClients.length !== entries)
+    return `a snapshot of ${downloadClients.length} instead of ${entries}`;
+  return downloadClients.every(({ password }) => password !== "") ? undefined : "no credentials";
+}
+
+/** @returns the problem with a message that should tell of this version, if any */
+export function problemOfChange(message: Uint8Array, version: string): string | undefined {
+  const { event } = fromBinary(WatchDownloadClientsResponseSchema, message);
+  if (event.case !== "change" || event.value.type !== ChangeType.PUT) return "no PUT";
+  const { downloadClient } = event.value;
+  if (downloadClient?.version !== version) return "another change than the one that was made";
+  return downloadClient.password !== "" ? undefined : "no credentials";
 }
 
 const TAG_RENEWED = 0x0a;

@@ -1,13 +1,7 @@
 import type { Call } from "./call.js";
 import type { Connection, Target } from "./connection.js";
-import {
-  HEARTBEAT,
-  HeartbeatWriter,
-  leaseIdFrom,
-  problemOfHeartbeat,
-  REGISTER,
-  registerRequest,
-} from "./messages.js";
+import { HeartbeatWriter, leaseIdFrom, problemOfHeartbeat, registerRequest } from "./messages.js";
+import { HEARTBEAT, REGISTER } from "./paths.js";
 
 /** As long as Pulse's own. */
 const LEASE_OF_AN_ECHO = "0b8b1c6a-6d4c-4a53-9a0e-0123456789ab.1.0123456789abcdefghijkl";

@@ -1,6 +1,7 @@
-import { type Bench, profiled, type Scenario, sleep, withServers } from "../bench.js";
+import { type Bench, profiled, type Scenario, withServers } from "../bench.js";
 import { type BenchServer, SERVER_NAMES, type ServerName } from "../processes.js";
 import { countFailures, type FleetFigures, type FleetResult, type Result } from "../results.js";
+import { sleep } from "../waiting.js";
 
 /** The size whose time has an aim. */
 const TIMED_SERVICES = 5_000;

@@ -21,6 +21,7 @@ import {
   RegistryService,
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { answerHeartbeat, answerList, answerRegister } from "./bare-answers.js";
+import { FAN_OUT, fanOutHandlers } from "./bare-fan-out.js";
 
 /**
  * The reference: handlers written straight on grpc-js over the same messages and
@@ -56,15 +57,19 @@ function unary<Request, Response>(answer: (request: Request) => Response) {
 }
 
 const server = new Server();
-server.addService(definitionOf(RegistryService, DownloadClientService), {
-  register: unary(answerRegister),
-  listDownloadClients: unary(answerList),
-  heartbeat: (call: ServerDuplexStream<HeartbeatRequest, HeartbeatResponse>) => {
-    call.on("data", (request: HeartbeatRequest) => call.write(answerHeartbeat(request)));
-    call.on("end", () => call.end());
-    call.on("error", () => {}); // the generator left
+server.addService(
+  { ...definitionOf(RegistryService, DownloadClientService), ...FAN_OUT },
+  {
+    ...fanOutHandlers,
+    register: unary(answerRegister),
+    listDownloadClients: unary(answerList),
+    heartbeat: (call: ServerDuplexStream<HeartbeatRequest, HeartbeatResponse>) => {
+      call.on("data", (request: HeartbeatRequest) => call.write(answerHeartbeat(request)));
+      call.on("end", () => call.end());
+      call.on("error", () => {}); // the generator left
+    },
   },
-});
+);
 
 // By a listener of our own only for its backlog: grpc-js cannot ask for one, and the
 // system's default loses connections when thousands come at once.

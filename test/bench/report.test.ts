@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import type { Machine } from "../../bench/machine.js";
+import { renderReport } from "../../bench/report.js";
+import {
+  type AttachResult,
+  type FanOutFigures,
+  type FanOutResult,
+  failuresOf,
+} from "../../bench/results.js";
+
+const MACHINE: Machine = {
+  node: "v20.20.2",
+  cpu: "some CPU",
+  cores: 2,
+  loadAverage: 0.5,
+  pinning: { server: 0, generator: 1 },
+  dataDirectory: "/data",
+  filesystem: "ext4",
+  fdatasyncMedianMs: 0.2,
+  maxOpenFiles: 20_000,
+};
+
+const same = (value: number) => ({ median: value, min: value, max: value });
+const figures = (lastMs: number): FanOutFigures => ({
+  changes: 120,
+  replyMs: { p50: lastMs + 0.02, p99: lastMs + 0.02 },
+  firstMs: { p50: 2, p99: 3 },
+  middleMs: { p50: 5, p99: 6 },
+  lastMs: { p50: lastMs, p99: 2 * lastMs },
+  lastAfterReplyMs: { p50: -0.02, p99: -0.02 },
+  cpuMicrosPerDelivery: same(20),
+  rounds: [20, 20],
+  othersUtilisation: 0.02,
+  messageBytes: 334,
+  rssBytesPerWatcher: 40 * 1_024,
+  failures: {},
+});
+
+const FAN_OUT: FanOutResult = {
+  kind: "fan-out",
+  watchers: 1_000,
+  entries: 20,
+  servers: { Pulse: figures(160), "bare grpc-js": figures(30), "raw echo": figures(20) },
+  toBare: same(1.3),
+  toRaw: same(1.6),
+  timeVerdict: { aim: "≤ 150 ms", isMet: false },
+  cpuVerdict: { aim: "≤ 3 × raw", isMet: true },
+};
+
+const ATTACH: AttachResult = {
+  kind: "attach",
+  starts: 12,
+  haulMs: { median: 250, min: 240, max: 270 },
+  bareMs: same(85),
+  nodeMs: same(60),
+  registers: 100,
+  fromSentMs: { p50: 3, p99: 9 },
+  fromReplyMs: { p50: -0.04, p99: 0.2 },
+  startVerdict: { aim: "≤ 300 ms", isMet: true },
+  callbackVerdict: { aim: "≤ 20 ms", isMet: true },
+};
+
+/** The line of the report that has these words, its cells parted by one space. */
+function line(report: string, words: string): string {
+  const found = report.split("\n").find((candidate) => candidate.includes(words)) ?? "";
+  return found.replaceAll(/[\s│]+/g, " ").trim();
+}
+
+describe("the report", () => {
+  const report = renderReport(MACHINE, [FAN_OUT, ATTACH]);
+
+  it("puts Pulse, the references, the aim and the verdict side by side", () => {
+    expect(line(report, "until the last has it")).toBe(
+      "until the last has it 160.0 (320.0) 30.0 (60.0) 20.0 (40.0) ≤ 150 ms NOT MET",
+    );
+    expect(line(report, "CPU per delivery, µs")).toContain("≤ 3 × raw met");
+    expect(line(report, "Haul's process")).toContain("250 240–270 ≤ 300 ms met");
+  });
+
+  it("shows a time that rounds to nothing as 0.0", () => {
+    expect(line(report, "the answer to a Register")).toBe(
+      "from the answer to a Register 0.0 p99 0.2",
+    );
+  });
+
+  it("says who failed, in what, and how often", () => {
+    const failures = { "a watch ended: GOAWAY 0": 3 };
+    const servers = { ...FAN_OUT.servers, Pulse: { ...figures(20), failures } };
+    const failed: FanOutResult = { ...FAN_OUT, servers };
+    expect(renderReport(MACHINE, [failed])).toContain(
+      "FAILED: fan-out to 1000, Pulse: 3 × a watch ended: GOAWAY 0",
+    );
+    expect(failuresOf(failed)).toEqual([["Pulse", failures]]);
+    expect(failuresOf(FAN_OUT)).toEqual([]);
+  });
+
+  it("doubts figures that were taken beside others", () => {
+    const servers = { ...FAN_OUT.servers, Pulse: { ...figures(20), othersUtilisation: 0.3 } };
+    expect(renderReport(MACHINE, [{ ...FAN_OUT, servers }])).toContain(
+      "WARNING: fan-out to 1000, Pulse: others used 30 % of the server's core",
+    );
+    const starts: AttachResult = { ...ATTACH, nodeMs: { median: 90, min: 50, max: 270 } };
+    expect(renderReport(MACHINE, [starts])).toContain("Node itself took 50 to 270 ms to start");
+    expect(report).not.toContain("WARNING");
+  });
+});
