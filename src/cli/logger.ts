@@ -1,5 +1,6 @@
+import { createRequire } from "node:module";
 import { destination, pino, stdTimeFunctions } from "pino";
-import { build as prettyStream } from "pino-pretty";
+import type { build } from "pino-pretty";
 import type { Log } from "../lib/log.js";
 import type { LogLevel } from "./options.js";
 import { hasColours } from "./output.js";
@@ -12,8 +13,11 @@ import { hasColours } from "./output.js";
 export function createLogger(level: LogLevel): Log {
   const options = { level, base: null, timestamp: stdTimeFunctions.isoTime };
   if (!process.stdout.isTTY) return pino(options, destination({ fd: 1, sync: true }));
+  // Most programs run without a terminal, and should not pay for one at their start.
+  const require = createRequire(import.meta.url);
+  const pretty = require("pino-pretty") as { readonly build: typeof build };
   return pino(
     options,
-    prettyStream({ colorize: hasColours(), sync: true, translateTime: "SYS:HH:MM:ss" }),
+    pretty.build({ colorize: hasColours(), sync: true, translateTime: "SYS:HH:MM:ss" }),
   );
 }

@@ -11,7 +11,8 @@ import { ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
 import { type Service, ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
 import { ScopeSchema, type Token } from "../../gen/pulse/v1/token_service_pb.js";
 import { enumWord } from "./options.js";
-import { cell, renderTable, stateCell } from "./output.js";
+import { cell, stateCell } from "./output.js";
+import { renderTable } from "./table.js";
 
 /** The table of `pulse services list`. `lastSeen` changes with every heartbeat: leave it out of what is redrawn on change. */
 export function servicesTable(services: readonly Service[], lastSeen: boolean): string {

@@ -4,7 +4,8 @@ import {
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { type Service, ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
 import { enumWord } from "./options.js";
-import { cell, renderTable, stateCell } from "./output.js";
+import { cell, stateCell } from "./output.js";
+import { renderTable } from "./table.js";
 import { timeCell } from "./tables.js";
 
 /** What happened to a service, oldest first, and how it stands now. */

@@ -1,7 +1,8 @@
 import type { ItemEvent, Watch } from "../client/index.js";
 import { type Clock, systemClock } from "../lib/clock.js";
-import { alignRows, cell, paint, stateCell } from "./output.js";
+import { cell, paint, stateCell } from "./output.js";
 import type { WatchTarget } from "./pulse-watch.js";
+import { alignRows } from "./table.js";
 import { timeText } from "./tables.js";
 
 /** How the items of a watch are shown. */
