@@ -709,8 +709,10 @@ export const DownloadClientService: GenService<{
    * Duty: keep the newest `resume_token` that was not empty, and open the next
    * stream with it, with backoff. Take silence of more than two intervals for a
    * broken stream. Replace what you know by a snapshot when its last part has
-   * come, and not before. A watcher that falls too far behind is ended with
-   * RESOURCE_EXHAUSTED (WATCHER_LAGGING), and resumes from its token.
+   * come, and not before; hold back a change whose token does not move until it
+   * does, and forget it if the stream ends before. A watcher that falls too far
+   * behind is ended with RESOURCE_EXHAUSTED (WATCHER_LAGGING), and resumes from its
+   * token.
    *
    * Needs scope `discover`, or `observe`, which leaves credentials empty.
    *
