@@ -42,10 +42,16 @@ export interface ProbeSuccess {
 export interface ProbeFailure {
   /**
    * `authentication-failed`: it refuses the credentials; asking again may get
-   * the address banned. `unreachable`: no answer, or one that says it is not
-   * well. `wrong-kind`: something answers that is not this kind.
+   * the address banned. `banned`: it lets nobody in from here for a while, and has
+   * not looked at the credentials. `unreachable`: no answer, or one that says it is
+   * not well. `wrong-kind`: something answers that is not this kind.
    */
-  readonly outcome: "authentication-failed" | "unreachable" | "wrong-kind" | "unsupported-version";
+  readonly outcome:
+    | "authentication-failed"
+    | "banned"
+    | "unreachable"
+    | "wrong-kind"
+    | "unsupported-version";
   /** What happened and what to do, for people. */
   readonly message: string;
 }

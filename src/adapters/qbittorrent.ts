@@ -101,7 +101,7 @@ function refused(): ProbeError {
 
 function banned(): ProbeError {
   return new ProbeError(
-    "authentication-failed",
+    "banned",
     "qBittorrent has banned this address after too many failed logins: restart qBittorrent, or wait until the ban ends, and check user name and password",
   );
 }

@@ -25,7 +25,10 @@ const STATUSES = {
 export function toDownloadClientFilter(
   filter: DownloadClientFilter = {},
 ): MessageInitShape<typeof WatchDownloadClientsRequestSchema> {
-  const { protocol, kinds, availabilities, enabled } = filter;
+  const { protocol, kinds, availabilities, enabled, ...unknown } = filter;
+  refuseUnknown(unknown);
+  if (enabled !== undefined && typeof enabled !== "boolean")
+    throw new TypeError("filter.enabled must be true or false");
   return {
     ...(protocol !== undefined && {
       protocol: meaningOf("filter.protocol", PROTOCOLS, protocol),
@@ -42,7 +45,10 @@ export function toDownloadClientFilter(
 export function toServiceFilter(
   filter: ServiceFilter = {},
 ): MessageInitShape<typeof WatchServicesRequestSchema> {
-  const { type, capabilities, statuses } = filter;
+  const { type, capabilities, statuses, ...unknown } = filter;
+  refuseUnknown(unknown);
+  if (type !== undefined && typeof type !== "string")
+    throw new TypeError("filter.type must be a text");
   return {
     ...(type !== undefined && { type }),
     capabilities: setOf("filter.capabilities", capabilities),
@@ -50,6 +56,12 @@ export function toServiceFilter(
       meaningOf("filter.statuses", STATUSES, word),
     ),
   };
+}
+
+/** From JavaScript, `kind` instead of `kinds` would watch everything. */
+function refuseUnknown(unknown: object): void {
+  const [name] = Object.keys(unknown);
+  if (name !== undefined) throw new TypeError(`filter.${name} is no filter of this watch`);
 }
 
 function setOf<Word extends string>(option: string, words: readonly Word[] = []): Word[] {

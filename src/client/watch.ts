@@ -133,10 +133,19 @@ function streamResponses<Item, Filter, Response>(
 
 function commonOf<Item, Filter, Response>(
   topic: Topic<Item, Filter, Response>,
-  { pulse, token, filter, clock = systemClock, random = systemRandom }: StreamOptions<Filter>,
+  {
+    pulse,
+    token,
+    filter,
+    signal,
+    clock = systemClock,
+    random = systemRandom,
+  }: StreamOptions<Filter>,
 ) {
   parsePulseAddress(pulse);
   checkToken(token);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new TypeError("signal must be an AbortSignal");
   const query = topic.ask(filter);
   return { dial: () => connectWithoutRetry(pulse, token), query, clock, random };
 }

@@ -144,6 +144,14 @@ export class Catalog {
     return this.#tokens.get(id) ?? this.#base?.token(id);
   }
 
+  /** Services of this name, of their own or of their entry, removed ones too; not of a draft. */
+  *servicesNamed(name: string): Iterable<ServiceRecord> {
+    const entry = this.entryNamed(name);
+    const ofEntry = entry && serviceIdOf(entry);
+    for (const service of this.#services.values())
+      if (service.spec.name === name || service.id === ofEntry) yield service;
+  }
+
   /** Present services, of the catalog itself: a draft is not listed. */
   *services(): Iterable<ServiceRecord> {
     for (const service of this.#services.values()) if (!service.removed) yield service;
@@ -154,10 +162,9 @@ export class Catalog {
     for (const resolved of this.#resolvedEntries()) if (isVisible(resolved)) yield resolved;
   }
 
-  /** Entries that an operator deleted, and may restore. */
-  *deletedEntries(): Iterable<ResolvedEntry> {
-    for (const resolved of this.#resolvedEntries())
-      if (resolved.entry.deletedAt !== undefined) yield resolved;
+  /** Entries that managers do not see: an operator deleted them, or their service is away. */
+  *hiddenEntries(): Iterable<ResolvedEntry> {
+    for (const resolved of this.#resolvedEntries()) if (!isVisible(resolved)) yield resolved;
   }
 
   *#resolvedEntries(): Iterable<ResolvedEntry> {

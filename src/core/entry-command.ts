@@ -95,7 +95,7 @@ export function updateEntry(update: EntryUpdate): Command<EntryOutcome> {
     if (changed.length === 0) return unchanged(before);
     const entry: EntryRecord = {
       ...patched,
-      credentialState: loginsDiffer(before.entry, patched)
+      credentialState: changed.some((path) => ACCESS_PATHS.has(path))
         ? "unverified"
         : before.entry.credentialState,
       updatedAt: context.at,
@@ -236,7 +236,7 @@ function refuseTakenName(
   const isSeen = resolved !== undefined && isVisible(resolved);
   const waits =
     holder.deletedAt === undefined
-      ? "waits for a service that is away"
+      ? "waits for its service, which is away or of another type now"
       : "was deleted and may be restored";
   const description = isSeen
     ? "is the name of another entry: choose another"
@@ -301,6 +301,11 @@ const TARGET_FIELDS: ReadonlyMap<string, keyof Target> = new Map([
   ["password", "password"],
 ]);
 
+/** What was tried with one of these is not proven with another. */
+const ACCESS_PATHS: ReadonlySet<string> = new Set(
+  [...TARGET_FIELDS.keys()].flatMap((path) => [path, `overrides.${path}`]).concat("overrides"),
+);
+
 /** Whether two states of an entry differ in what a path names. */
 function differs(a: EntryRecord, b: EntryRecord, path: string): boolean {
   return JSON.stringify(valueAt(a, path)) !== JSON.stringify(valueAt(b, path));
@@ -313,12 +318,4 @@ function valueAt({ origin, ...fields }: EntryRecord, path: string): unknown {
     if (field) return origin.overrides[field as keyof Access];
   } else if (field) return origin.target[field];
   return fields[path as keyof OperatorFields];
-}
-
-/** Whether an operator has set other credentials, or taken his own back. */
-function loginsDiffer(a: EntryRecord, b: EntryRecord): boolean {
-  const [was, is] = [a, b].map(({ origin }) =>
-    origin.source === "auto" ? origin.overrides : origin.target,
-  );
-  return was?.username !== is?.username || was?.password !== is?.password;
 }

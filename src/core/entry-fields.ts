@@ -10,7 +10,7 @@ import { checkText, NAME_RULE, type TextRule } from "./text.js";
 
 const CATEGORY_RULE: TextRule = { max: 128 };
 const DIRECTORY_RULE: TextRule = { max: 1_024 };
-const TAG_RULE: TextRule = { min: 1, max: 64 };
+const TAG_RULE: TextRule = { ...NAME_RULE, max: 64 };
 const MAX_TAGS = 64;
 const MAX_SETTINGS_BYTES = 65_536;
 /**
@@ -71,15 +71,20 @@ function checkSettings(violations: FieldViolation[], field: string, settings: ob
     });
 }
 
+/** JSON keeps what UTF-8 cannot: a list would say one thing over HTTP/1.1 and another over gRPC. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 /** @param depth how many objects and lists the value is in, itself included */
 function settingsProblem(value: unknown, depth: number): string | undefined {
   if (typeof value === "number" && !Number.isFinite(value))
     return "must not contain NaN or Infinity: JSON has neither";
+  if (typeof value === "string" && LONE_SURROGATE.test(value))
+    return "must not contain half a character (a lone surrogate)";
   if (typeof value !== "object" || value === null) return undefined;
   if (depth > MAX_SETTINGS_DEPTH)
     return `must not be nested more than ${MAX_SETTINGS_DEPTH} levels deep`;
-  for (const item of Object.values(value)) {
-    const problem = settingsProblem(item, depth + 1);
+  for (const [key, item] of Object.entries(value)) {
+    const problem = settingsProblem(key, depth) ?? settingsProblem(item, depth + 1);
     if (problem !== undefined) return problem;
   }
   return undefined;

@@ -1,7 +1,9 @@
 import type { ResolvedEntry } from "./entry.js";
-import { invalid } from "./errors.js";
-import type { DownloadProtocol } from "./kinds.js";
+import { type FieldViolation, invalid } from "./errors.js";
+import { type DownloadProtocol, KIND_RULE, knownKind } from "./kinds.js";
 import type { ServiceRecord, ServiceStatus } from "./service.js";
+import { CAPABILITY_RULE, TYPE_RULE } from "./service-spec.js";
+import { checkText, type TextRule } from "./text.js";
 
 // Lists and watches filter by the same rules. What filters look at is taken out of
 // a record, so that the history can keep it without keeping the record.
@@ -9,12 +11,42 @@ import type { ServiceRecord, ServiceStatus } from "./service.js";
 /** A watch keeps its filter, and looks at all of it with each change. */
 const MAX_FILTER_VALUES = 64;
 
-/** @throws DomainError of kind `invalid` that names each list of a filter that is too long. */
-export function checkFilterLists(lists: Readonly<Record<string, readonly unknown[]>>): void {
-  const violations = Object.entries(lists)
-    .filter(([, list]) => list.length > MAX_FILTER_VALUES)
-    .map(([field]) => ({ field, description: `must have at most ${MAX_FILTER_VALUES} items` }));
+/**
+ * A filter that can never match is a mistake, and is better told than answered with nothing.
+ * @throws DomainError of kind `invalid` that names each field of it
+ */
+export function checkServiceFilter({ type, capabilities, statuses }: ServiceFilter): void {
+  const violations: FieldViolation[] = [];
+  checkText(violations, "type", type, { ...TYPE_RULE, min: 0 });
+  checkList(violations, "capabilities", capabilities, CAPABILITY_RULE);
+  checkList(violations, "statuses", statuses);
   if (violations.length > 0) throw invalid(violations);
+}
+
+/** As `checkServiceFilter`. */
+export function checkEntryFilter({ protocol, kinds, availabilities }: EntryFilter): void {
+  const violations: FieldViolation[] = [];
+  checkList(violations, "kinds", kinds, { ...KIND_RULE, min: 1 });
+  checkList(violations, "availabilities", availabilities);
+  const isNever = (kind: string) => {
+    const known = knownKind(kind)?.protocol;
+    return known !== undefined && protocol !== undefined && known !== protocol;
+  };
+  if (kinds.length > 0 && kinds.every(isNever))
+    violations.push({ field: "kinds", description: `has no kind whose protocol is ${protocol}` });
+  if (violations.length > 0) throw invalid(violations);
+}
+
+function checkList(
+  violations: FieldViolation[],
+  field: string,
+  list: readonly string[],
+  rule?: TextRule,
+): void {
+  if (list.length > MAX_FILTER_VALUES)
+    violations.push({ field, description: `must have at most ${MAX_FILTER_VALUES} items` });
+  else if (rule)
+    for (const [i, text] of list.entries()) checkText(violations, `${field}[${i}]`, text, rule);
 }
 
 /** Which services are wanted; an empty list or text: any. */

@@ -18,13 +18,13 @@ export interface RawServiceSpec {
   readonly protocol: DownloadProtocol | undefined;
 }
 
-const TYPE_RULE: TextRule = {
+export const TYPE_RULE: TextRule = {
   min: 1,
   max: 64,
   pattern: /^[a-z0-9][a-z0-9-]*$/,
   form: "lower-case letters, digits and hyphens, such as download-client",
 };
-const CAPABILITY_RULE: TextRule = {
+export const CAPABILITY_RULE: TextRule = {
   min: 1,
   max: 64,
   pattern: /^[a-z0-9][a-z0-9._:-]*$/,

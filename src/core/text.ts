@@ -35,10 +35,10 @@ export function checkText(
   if (description !== undefined) violations.push({ field, description });
 }
 
-/** A name for people: no space at either end, so that two names that look alike are alike. */
+/** A name for people. Two that look alike are alike: no space at either end, and nothing that turns the reading direction. */
 export const NAME_RULE: TextRule = {
   min: 1,
   max: 128,
-  pattern: /^\S(.*\S)?$/su,
-  form: "a name without a space at either end",
+  pattern: /^(?!.*[\u200e\u200f\u202a-\u202e\u2066-\u2069])\S(.*\S)?$/su,
+  form: "a name without a space at either end and without marks that turn the reading direction",
 };

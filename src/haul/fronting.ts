@@ -13,6 +13,7 @@ const FAILURES_TO_DEGRADE = 2;
 
 const REASONS: Readonly<Record<ProbeFailure["outcome"], string>> = {
   "authentication-failed": "download client refuses the credentials",
+  banned: "download client has banned Haul's address for a while",
   unreachable: "download client unreachable",
   "wrong-kind": "something else answers at the download client's address",
   "unsupported-version": "download client's version is not supported",

@@ -20,7 +20,7 @@ import {
 } from "../core/entry-command.js";
 import { invalidField } from "../core/errors.js";
 import {
-  checkFilterLists,
+  checkEntryFilter,
   type EntryFilter,
   type EntryTraits,
   matchesEntry,
@@ -113,7 +113,7 @@ function handleList(
   { registry: { catalog }, leases, history }: DownloadClientServiceOptions,
 ): MessageInitShape<typeof ListDownloadClientsResponseSchema> {
   const filter = readFilter(request);
-  const entries = [...catalog.entries(), ...(request.showDeleted ? catalog.deletedEntries() : [])];
+  const entries = [...catalog.entries(), ...(request.showDeleted ? catalog.hiddenEntries() : [])];
   const page = pageOf(
     entries.filter((resolved) => matchesEntry(filter, traitsOfEntry(resolved))),
     ({ entry }) => entry.name,
@@ -153,8 +153,7 @@ function readFilter(
   request: Pick<ListDownloadClientsRequest, "protocol" | "kinds" | "availabilities" | "enabled">,
 ): EntryFilter {
   const { kinds, availabilities, enabled } = request;
-  checkFilterLists({ kinds, availabilities });
-  return {
+  const filter = {
     protocol: readProtocol(request.protocol, "protocol"),
     kinds,
     availabilities: availabilities.flatMap(
@@ -162,6 +161,8 @@ function readFilter(
     ),
     enabled,
   };
+  checkEntryFilter(filter);
+  return filter;
 }
 
 async function handleTest(

@@ -24,6 +24,7 @@ const OUTCOMES: Readonly<Record<Probe["outcome"], TestOutcome>> = {
   ok: TestOutcome.OK,
   unreachable: TestOutcome.UNREACHABLE,
   "authentication-failed": TestOutcome.CREDENTIALS_REJECTED,
+  banned: TestOutcome.BANNED,
   "wrong-kind": TestOutcome.WRONG_KIND,
   "unsupported-version": TestOutcome.UNSUPPORTED_VERSION,
 };
@@ -77,7 +78,7 @@ export function createEntryTester(registry: Registry, clock: Clock): EntryTester
       const { facts } = proof ? (await registry.run(noteTest(tested, proof, by))).resolved : tested;
       return {
         outcome: answer ? OUTCOMES[answer.outcome] : TestOutcome.UNSUPPORTED_KIND,
-        message: answer ? messageOf(answer) : unknownKind(tested.facts.kind),
+        message: answer ? messageOf(answer, tested.facts) : unknownKind(tested.facts.kind),
         version: answer?.outcome === "ok" ? answer.version : "",
         latencyMs,
         credentialState: facts.credentialState,
@@ -91,7 +92,9 @@ function proofOf(probe: Probe): Proof {
   return probe.outcome === "ok" && probe.credentials === "accepted" ? "verified" : undefined;
 }
 
-function messageOf(probe: Probe): string {
+function messageOf(probe: Probe, facts: EntryFacts): string {
+  if (probe.outcome === "unreachable")
+    return `${urlOf(facts)}: ${probe.message}; check that address, and that it can be reached from where Pulse runs`;
   return probe.outcome === "ok" && probe.credentials === "not-asked"
     ? `${probe.message}, and lets Pulse in without looking at the credentials: they are not proven`
     : probe.message;

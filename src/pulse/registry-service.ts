@@ -19,7 +19,7 @@ import { isVisible, resolveEntry } from "../core/entry.js";
 import { SECRET_RULE, USERNAME_RULE } from "../core/entry-fields.js";
 import { collect, type FieldViolation, invalid, invalidField, notFound } from "../core/errors.js";
 import {
-  checkFilterLists,
+  checkServiceFilter,
   matchesService,
   type ServiceFilter,
   type ServiceTraits,
@@ -232,11 +232,12 @@ function readFilter(
   request: Pick<ListServicesRequest, "type" | "capabilities" | "statuses">,
 ): ServiceFilter {
   const { type, capabilities } = request;
-  checkFilterLists({ capabilities, statuses: request.statuses });
   const statuses = request.statuses.flatMap(
     (value, i) => readStatus(value, `statuses[${i}]`) ?? [],
   );
-  return { type, capabilities, statuses };
+  const filter = { type, capabilities, statuses };
+  checkServiceFilter(filter);
+  return filter;
 }
 
 function handleGetService(

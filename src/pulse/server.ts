@@ -138,6 +138,7 @@ async function startOn(
     history,
     clock,
     policy: { ...DEFAULT_WATCH_POLICY, ...options.watch },
+    log,
   });
 
   const compaction = startCompaction({ history, store, clock, log });

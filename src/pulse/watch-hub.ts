@@ -1,6 +1,7 @@
 import type { AppliedChange } from "../core/catalog.js";
 import type { Commit } from "../core/change.js";
 import { DomainError } from "../core/errors.js";
+import type { Log } from "../lib/log.js";
 import type { History, PastChange } from "./history.js";
 import { UNKNOWN } from "./history.js";
 import { readResumeToken, writeResumeToken } from "./resume-token.js";
@@ -50,6 +51,7 @@ export interface WatchHubOptions<Item extends object, Traits, Response> {
   readonly policy: WatchPolicy;
   /** Monotonic ms. */
   readonly now: () => number;
+  readonly log: Log;
 }
 
 /** All watchers of one topic. Whoever is slow, or gone, costs the others nothing. */
@@ -74,7 +76,7 @@ export class WatchHub<Item extends object, Traits, Response> {
 
   /** @throws DomainError: the resume token is none, or there are too many watchers. */
   watch(request: WatchRequest<Traits>): Watcher<Response> {
-    const { policy, now } = this.#options;
+    const { topic, policy, now, log } = this.#options;
     const from = request.resumeToken === "" ? undefined : readResumeToken(request.resumeToken);
     if (this.#size >= policy.maxWatchers)
       throw new DomainError(`this Pulse serves at most ${policy.maxWatchers} watchers`, {
@@ -97,7 +99,9 @@ export class WatchHub<Item extends object, Traits, Response> {
       tokenId: request.tokenId,
       limits: policy,
       now,
-      onClose: (closed) => {
+      onClose: (closed, error) => {
+        if (isLagging(error))
+          log.warn({ topic: topic.subject, tokenId: closed.tokenId }, "watch.lagging");
         this.#size--;
         turn.delete(closed);
         view.watchers.delete(closed);
@@ -205,4 +209,8 @@ export class WatchHub<Item extends object, Traits, Response> {
   #mayHaveSeen({ before }: PastChange, view: WatchView<Item, Traits, Response>): boolean {
     return before === UNKNOWN || (before !== undefined && view.matches(before as Traits));
   }
+}
+
+function isLagging(error: unknown): boolean {
+  return error instanceof DomainError && error.refusal.kind === "lagging";
 }

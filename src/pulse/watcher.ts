@@ -39,7 +39,7 @@ type State =
 export class Watcher<Response> implements AsyncIterableIterator<Response, undefined, undefined> {
   readonly tokenId: string;
   readonly #limits: WatcherLimits;
-  readonly #onClose: (watcher: Watcher<Response>) => void;
+  readonly #onClose: (watcher: Watcher<Response>, error?: unknown) => void;
   /** In the order of revisions. */
   readonly #waiting = new Map<string, Delivery<Response>>();
   #waitingSize = 0;
@@ -65,7 +65,7 @@ export class Watcher<Response> implements AsyncIterableIterator<Response, undefi
     readonly limits: WatcherLimits;
     /** Monotonic ms. */
     readonly now: () => number;
-    readonly onClose: (watcher: Watcher<Response>) => void;
+    readonly onClose: (watcher: Watcher<Response>, error?: unknown) => void;
   }) {
     this.tokenId = options.tokenId;
     this.#limits = options.limits;
@@ -113,7 +113,7 @@ export class Watcher<Response> implements AsyncIterableIterator<Response, undefi
     this.#state = { name: "ended", error };
     this.#forget();
     this.#wakeReader();
-    this.#onClose(this);
+    this.#onClose(this, error);
   }
 
   /** Ends the stream if its peer has taken nothing of what waits for so long. */

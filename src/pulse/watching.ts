@@ -5,6 +5,7 @@ import { DomainError } from "../core/errors.js";
 import type { EntryTraits, ServiceTraits } from "../core/filter.js";
 import type { ServiceRecord } from "../core/service.js";
 import { type Clock, repeat } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
 import type { History } from "./history.js";
 import type { Leases } from "./leases.js";
 import type { Registry } from "./registry.js";
@@ -20,6 +21,7 @@ export interface WatchingOptions {
   readonly history: History;
   readonly clock: Clock;
   readonly policy: WatchPolicy;
+  readonly log: Log;
 }
 
 /** The watches of both services, fed by the registry's commits. */
@@ -31,19 +33,20 @@ export interface Watching {
 }
 
 export function startWatching(options: WatchingOptions): Watching {
-  const { registry, leases, history, clock, policy } = options;
+  const { registry, leases, history, clock, policy, log } = options;
   const about = {
     catalog: registry.catalog,
     leases,
     bookmarkInterval: durationOf(policy.bookmarkIntervalMs),
   };
   const now = () => clock.now();
-  const services = new WatchHub({ topic: serviceTopic(about), history, policy, now });
+  const services = new WatchHub({ topic: serviceTopic(about), history, policy, now, log });
   const downloadClients = new WatchHub({
     topic: downloadClientTopic(about),
     history,
     policy,
     now,
+    log,
   });
 
   registry.onCommit((commit, changes) => {

@@ -71,7 +71,7 @@ describe("credentials", () => {
     qbittorrent.banAfter = 0;
     const probe = await adapterFor(RIGHT).probe(signal);
     expect(probe).toMatchObject({
-      outcome: "authentication-failed",
+      outcome: "banned", // which says nothing of the credentials
       message: expect.stringContaining("banned"),
     });
   });

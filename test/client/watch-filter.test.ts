@@ -37,6 +37,8 @@ describe("a filter of download clients", () => {
     ["filter.protocol knows only torrent, usenet", { protocol: "constructor" }],
     ["filter.kinds must be a list of texts", { kinds: "sabnzbd" }],
     ["filter.kinds must be a list of texts", { kinds: [1] }],
+    ["filter.enabled must be true or false", { enabled: "yes" }],
+    ["filter.kind is no filter of this watch", { kind: "sabnzbd" }],
     [
       "filter.availabilities knows only online, degraded, offline",
       { availabilities: ["online", "gone"] },
@@ -64,6 +66,8 @@ describe("a filter of services", () => {
 
   it.each<[string, unknown]>([
     ["filter.capabilities must be a list of texts", { capabilities: "x" }],
+    ["filter.type must be a text", { type: 1 }],
+    ["filter.protocol is no filter of this watch", { protocol: "torrent" }],
     ["filter.statuses knows only online, degraded, offline", { statuses: ["ONLINE"] }],
   ])("is refused with %s", (message, filter) => {
     expect(() => toServiceFilter(filter as ServiceFilter)).toThrow(new TypeError(message));

@@ -79,6 +79,7 @@ describe("options", () => {
     ["a token that is none", { token: "t0ken\n two" }, /token is empty or has characters/],
     ["an unknown word", { filter: { protocol: "http" } }, /filter\.protocol/],
     ["a cache without a file", { cache: { file: "" } }, /cache\.file is missing/],
+    ["a signal that is none", { signal: 5 }, /signal must be an AbortSignal/],
   ])("with %s are refused at once", (_, wrong, message) => {
     const options = { ...usable, ...wrong } as WatchOptions<object>;
     expect(() => watchDownloadClients(options)).toThrow(TypeError);

@@ -233,7 +233,10 @@ describe("a catalog that is loaded", () => {
     decisions.run(removal(b));
     const { catalog } = copyOf(decisions);
     expect([...catalog.entries()].map(({ entry }) => entry.name)).toEqual(["c"]);
-    expect([...catalog.deletedEntries()].map(({ entry }) => entry.name)).toEqual(["haul-2"]);
+    expect([...catalog.hiddenEntries()].map(({ entry }) => entry.name).sort()).toEqual([
+      "haul",
+      "haul-2",
+    ]);
     expect(["a", "b", "c", "haul", "haul-2"].map((name) => !!catalog.entryNamed(name))).toEqual([
       false,
       false,

@@ -136,7 +136,9 @@ describe("create", () => {
     expect(refusal()).toEqual(taken("is the name of another entry: choose another"));
     leave();
     expect(refusal()).toEqual(
-      taken("is kept for an entry that waits for a service that is away: choose another"),
+      taken(
+        "is kept for an entry that waits for its service, which is away or of another type now: choose another",
+      ),
     );
     decisions.run(deleteEntry(id, "", "op"));
     expect(refusal()).toEqual(
@@ -502,7 +504,7 @@ describe("delete", () => {
     leave();
     registered();
     expect(decisions.entryNames()).toEqual([]);
-    expect([...decisions.catalog.deletedEntries()].map((resolved) => resolved.entry.id)).toEqual([
+    expect([...decisions.catalog.hiddenEntries()].map((resolved) => resolved.entry.id)).toEqual([
       id,
     ]);
 
@@ -516,7 +518,7 @@ describe("delete", () => {
       revision: decisions.catalog.revision,
     });
     expect(facts(id)?.host).toBe("router");
-    expect([...decisions.catalog.deletedEntries()]).toEqual([]);
+    expect([...decisions.catalog.hiddenEntries()]).toEqual([]);
   });
 
   it("of what is deleted changes nothing, with whatever etag", () => {
@@ -607,6 +609,11 @@ describe("the state of an operator's credentials", () => {
   it.each<[string, Change]>([
     ["user", { target: { username: "other" } }],
     ["password", { target: { password: "" } }],
+    ["host", { target: { host: "x" } }],
+    ["port", { target: { port: 1 } }],
+    ["TLS", { target: { useSsl: true } }],
+    ["URL base", { target: { urlBase: "/x" } }],
+    ["kind", { target: { kind: "nzbget" } }],
   ])("is unknown again with another %s", (_, change) => {
     const id = create("a");
     note(id);
@@ -614,10 +621,10 @@ describe("the state of an operator's credentials", () => {
     expect(facts(id)?.credentialState).toBe("unverified");
   });
 
-  it("stays with another name, address or the same password", () => {
+  it("stays with another name or the same password", () => {
     const id = create("a");
     note(id);
-    update(id, { fields: { name: "b" }, target: { host: "x", password: "key" } });
+    update(id, { fields: { name: "b" }, target: { password: "key" } });
     expect(facts(id)?.credentialState).toBe("verified");
   });
 
@@ -625,8 +632,9 @@ describe("the state of an operator's credentials", () => {
     const id = registered();
     update(id, { overrides: { username: "op", password: "x" } });
     note(id);
-    update(id, { overrides: { host: "router" } }, { paths: ["overrides"] });
-    expect(facts(id)?.credentialState).toBe("verified");
+    update(id, { overrides: { host: "router" } });
+    expect(facts(id)?.credentialState).toBe("unverified");
+    note(id);
     update(id, { overrides: { password: undefined } });
     expect(facts(id)?.credentialState).toBe("unverified");
     note(id);

@@ -33,14 +33,33 @@ describe("operator-owned fields", () => {
     ["long texts", { category: "x".repeat(128), directory: "x".repeat(1_024) }],
     ["64 tags", { tags: Array.from({ length: 64 }, (_, i) => `${i}`.padEnd(64, "x")) }],
     ["settings of 64 KiB", { settings: { a: "x".repeat(65_536 - 8) } }],
-    ["settings with any characters", { settings: { "\0": "😀\0\ud800", ["__proto__"]: 1 } }],
+    ["settings with any characters", { settings: { "\0": "😀\0", ["__proto__"]: 1 } }],
     ["settings of 32 levels", { settings: nested(32) }],
   ])("may be %s", (_, fields) => expect(refusedFields(fields)).toEqual([]));
 
   it.each<[string, Partial<OperatorFields>]>([
     ["name: is required", { name: "" }],
     ["name: must have at most 128 characters", { name: "x".repeat(129) }],
-    ["name: must be a name without a space at either end", { name: " x" }],
+    [
+      "name: must be a name without a space at either end and without marks that turn the reading direction",
+      { name: " x" },
+    ],
+    [
+      "name: must be a name without a space at either end and without marks that turn the reading direction",
+      { name: "a\u202eb" },
+    ],
+    [
+      "tags[0]: must be a name without a space at either end and without marks that turn the reading direction",
+      { tags: [" a"] },
+    ],
+    [
+      "settings: must not contain half a character (a lone surrogate)",
+      { settings: { a: ["\ud800x"] } },
+    ],
+    [
+      "settings: must not contain half a character (a lone surrogate)",
+      { settings: { "\udfff": 1 } },
+    ],
     ["name: must not contain control characters", { name: "x\0y" }],
     ["priority: must be from 1 to 100", { priority: 0 }],
     ["priority: must be from 1 to 100", { priority: 101 }],

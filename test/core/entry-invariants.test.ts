@@ -445,7 +445,7 @@ describe("whatever is asked of a registry, in whatever batches", () => {
           });
           expect(answers(loaded, ids)).toEqual(now);
           expect(listed(loaded.entries())).toEqual(listed(world.catalog.entries()));
-          expect(listed(loaded.deletedEntries())).toEqual(listed(world.catalog.deletedEntries()));
+          expect(listed(loaded.hiddenEntries())).toEqual(listed(world.catalog.hiddenEntries()));
         }
       }),
       { numRuns: 150 },

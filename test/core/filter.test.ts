@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
-  checkFilterLists,
+  checkEntryFilter,
+  checkServiceFilter,
   type EntryFilter,
   type EntryTraits,
   matchesEntry,
@@ -86,10 +87,36 @@ describe("a filter of entries", () => {
   });
 });
 
-it("refuses lists that nobody needs so long, and names each", () => {
-  const long = Array.from({ length: 65 }, (_, i) => `kind-${i}`);
-  expect(() => checkFilterLists({ kinds: long.slice(1), availabilities: [] })).not.toThrow();
-  expect(() => checkFilterLists({ kinds: long, availabilities: long })).toThrow(
-    "kinds: must have at most 64 items; availabilities: must have at most 64 items",
-  );
+describe("a filter that can never match is refused, by the name of its field", () => {
+  const entries: EntryFilter = {
+    protocol: undefined,
+    kinds: [],
+    availabilities: [],
+    enabled: undefined,
+  };
+  const services: ServiceFilter = { type: "", capabilities: [], statuses: [] };
+  const many = Array.from({ length: 65 }, (_, i) => `kind-${i}`);
+
+  it.each<[string, Partial<EntryFilter>]>([
+    ["kinds[1]: must be lower-case", { kinds: ["aria2", "BAD KIND"] }],
+    ["kinds[0]: is required", { kinds: [""] }],
+    ["kinds: must have at most 64 items", { kinds: many }],
+    ["kinds: has no kind whose protocol is usenet", { kinds: ["aria2"], protocol: "usenet" }],
+  ])("%s", (message, change) => {
+    expect(() => checkEntryFilter({ ...entries, ...change })).toThrow(message);
+  });
+
+  it.each<[string, Partial<ServiceFilter>]>([
+    ["type: must be lower-case", { type: "BAD TYPE" }],
+    ["capabilities[0]: must be lower-case", { capabilities: ["BAD CAP"] }],
+    ["capabilities: must have at most 64 items", { capabilities: many }],
+  ])("%s", (message, change) => {
+    expect(() => checkServiceFilter({ ...services, ...change })).toThrow(message);
+  });
+
+  it("one that may match some day is none of these", () => {
+    const kinds = ["aria2", "sabnzbd", "unheard-of", ...many.slice(4)];
+    expect(() => checkEntryFilter({ ...entries, kinds, protocol: "usenet" })).not.toThrow();
+    expect(() => checkServiceFilter({ ...services, type: "unheard-of" })).not.toThrow();
+  });
 });

@@ -64,14 +64,17 @@ const failed = (outcome: ProbeFailure["outcome"]): Probe => ({ outcome, message:
 const messages = () => log.lines.map(({ level, msg }) => `${level} ${msg}`);
 
 describe("before the first good probe", () => {
-  it.each(["unreachable", "wrong-kind", "unsupported-version", "authentication-failed"] as const)(
-    "%s registers nothing",
-    (outcome) => {
-      for (let i = 0; i < 3; i++) fronting.take(failed(outcome), 1_000);
-      expect(told).toEqual([]);
-      expect(fronting.registration).toBeUndefined();
-    },
-  );
+  it.each([
+    "unreachable",
+    "wrong-kind",
+    "unsupported-version",
+    "authentication-failed",
+    "banned",
+  ] as const)("%s registers nothing", (outcome) => {
+    for (let i = 0; i < 3; i++) fronting.take(failed(outcome), 1_000);
+    expect(told).toEqual([]);
+    expect(fronting.registration).toBeUndefined();
+  });
 
   it("says once that it is away, the rest quietly", () => {
     for (let i = 0; i < 3; i++) fronting.take(failed("unreachable"), 1_000);

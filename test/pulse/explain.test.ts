@@ -157,3 +157,24 @@ it.each(["", "nobody"])("nothing is known of the id %j", (id) => {
       : { kind: "not-found", resource: "service", id },
   );
 });
+
+describe("by name", () => {
+  it("a service is found, by its own or its entry's, also when it is removed", async () => {
+    const { id } = await fleet.register(1);
+    const other = await fleet.register(2, {
+      spec: { ...(await fleet.register(1)).spec, name: "other" },
+    });
+    expect(explained("other").service?.id).toBe(other.id);
+    await leave(1);
+    expect(explained("haul").service).toBeUndefined();
+    expect(lines("haul")).toEqual(lines(id));
+  });
+
+  it("one that several have is refused, and their ids are told", async () => {
+    const ids = [(await fleet.register(1)).id, (await fleet.register(2)).id];
+    expect(() => explained("haul")).toThrow(
+      `id: is the name of several services: give one of ${ids.join(", ")}`,
+    );
+    expect(explained("haul-2").service?.id).toBe(ids[1]);
+  });
+});

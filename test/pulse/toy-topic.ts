@@ -13,6 +13,7 @@ import type { Meta, WatchTopic } from "../../src/pulse/watch-topic.js";
 import type { Watcher } from "../../src/pulse/watcher.js";
 import { commitOf, serviceRecord } from "../store/sample-records.js";
 import { settle } from "../support/manual-clock.js";
+import { recordingLog } from "../support/recording-log.js";
 
 /** A response that can be read, and told from its equals. */
 export interface ToyResponse {
@@ -77,6 +78,7 @@ export class ToyHub {
   readonly topic = new ToyTopic();
   readonly history: History;
   readonly hub: WatchHub<ServiceRecord, ServiceTraits, ToyResponse>;
+  readonly log = recordingLog();
   now = 0;
 
   constructor(policy: Partial<WatchPolicy> = {}, maxCommits = 1_000) {
@@ -89,6 +91,7 @@ export class ToyHub {
       history: this.history,
       policy: { ...DEFAULT_WATCH_POLICY, ...policy },
       now: () => this.now,
+      log: this.log,
     });
   }
 

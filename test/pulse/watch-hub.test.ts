@@ -271,6 +271,9 @@ describe("a hub", () => {
     await left.watcher.return();
     toys.commit("blue a", "blue b"); // too much for it
     expect(refusalOf(await slow.end())).toEqual({ kind: "lagging" });
+    expect(toys.log.lines).toMatchObject([
+      { level: "warn", msg: "watch.lagging", fields: { topic: "service" } },
+    ]);
     expect(toys.hub.size).toBe(0);
     toys.topic.made = 0;
     toys.commit("red a", "blue c");

@@ -93,6 +93,7 @@ export class Fleet {
       history,
       clock,
       policy: { ...DEFAULT_WATCH_POLICY, ...this.#options.watch },
+      log,
     });
     this.expiry = startExpiry({
       leases: this.leases,

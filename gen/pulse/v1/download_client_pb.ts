@@ -36,8 +36,8 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   id: string;
 
   /**
-   * Unique name for people, 1 to 128 characters, no control characters, no
-   * space at either end. First made from the service's name (`haul`, then
+   * Unique name for people, 1 to 128 characters, no control characters, no marks
+   * that turn the reading direction, no space at either end. First made from the service's name (`haul`, then
    * `haul-2` for the next instance of that name) and kept until an operator
    * changes it. Operator-owned.
    *
@@ -148,7 +148,8 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   directory: string;
 
   /**
-   * Words to choose by: at most 64, each 1 to 64 characters, none twice.
+   * Words to choose by: at most 64, each 1 to 64 characters, of the form of a
+   * name, none twice.
    * Operator-owned.
    *
    * @generated from field: repeated string tags = 16;
@@ -188,7 +189,7 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   /**
    * What is known of `username` and `password`. Those of an operator (of a
    * MANUAL entry, or overrides) are UNVERIFIED until TestDownloadClient tries
-   * them.
+   * them, and again when he changes them, the address or the kind.
    *
    * @generated from field: pulse.v1.CredentialState credential_state = 21;
    */

@@ -448,14 +448,15 @@ export const DeregisterResponseSchema: GenMessage<DeregisterResponse> = /*@__PUR
  */
 export type ListServicesRequest = Message<"pulse.v1.ListServicesRequest"> & {
   /**
-   * Only this type.
+   * Only this type, in the form of ServiceSpec.type.
    *
    * @generated from field: string type = 1;
    */
   type: string;
 
   /**
-   * Only services that have all of these, at most 64.
+   * Only services that have all of these, at most 64, in the form of
+   * ServiceSpec.capabilities.
    *
    * @generated from field: repeated string capabilities = 2;
    */
@@ -582,14 +583,15 @@ export const GetServiceResponseSchema: GenMessage<GetServiceResponse> = /*@__PUR
  */
 export type WatchServicesRequest = Message<"pulse.v1.WatchServicesRequest"> & {
   /**
-   * Only this type.
+   * Only this type, in the form of ServiceSpec.type.
    *
    * @generated from field: string type = 1;
    */
   type: string;
 
   /**
-   * Only services that have all of these, at most 64.
+   * Only services that have all of these, at most 64, in the form of
+   * ServiceSpec.capabilities.
    *
    * @generated from field: repeated string capabilities = 2;
    */
@@ -763,7 +765,8 @@ export const ServiceChangeSchema: GenMessage<ServiceChange> = /*@__PURE__*/
  */
 export type ExplainServiceRequest = Message<"pulse.v1.ExplainServiceRequest"> & {
   /**
-   * Service.id or Service.instance_id. Required.
+   * Service.id, Service.instance_id, or a name, of the service or of its entry,
+   * that no other service has: one that was removed counts. Required.
    *
    * @generated from field: string id = 1;
    */

@@ -26,8 +26,8 @@ export const file_pulse_v1_service: GenFile = /*@__PURE__*/
  */
 export type ServiceSpec = Message<"pulse.v1.ServiceSpec"> & {
   /**
-   * Name for people, 1 to 128 characters, no control characters, no space at
-   * either end. Not unique: two instances may share it.
+   * Name for people, 1 to 128 characters, no control characters, no marks that
+   * turn the reading direction, no space at either end. Not unique: two instances may share it.
    *
    * @generated from field: string name = 1;
    */
