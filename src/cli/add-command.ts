@@ -8,6 +8,9 @@ import { cell, print, printJson } from "./output.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
 import { addressOf } from "./tables.js";
 
+/** Prefix of the variables that may hold the new client's secret. */
+const VARIABLES = "PULSE_CLIENT";
+
 interface AddOptions extends EntryOptions {
   readonly name: string;
   readonly disabled?: boolean;
@@ -24,7 +27,7 @@ export function addCommand(): Command {
         .argParser(parseName)
         .makeOptionMandatory(),
     );
-  return addEntryOptions(command)
+  return addEntryOptions(command, VARIABLES)
     .option("--disabled", "managers are not to use it yet")
     .addOption(showCredentialsOption())
     .addOption(jsonOption())
@@ -35,7 +38,7 @@ async function add(options: AddOptions, command: Command): Promise<void> {
   const { name, disabled = false } = options;
   if (options.kind === undefined || options.url === undefined)
     throw new UsageError("give --kind and --url: say what the download client is, and where");
-  const { address, ...fields } = await readEntryOptions(options, command);
+  const { address, ...fields } = await readEntryOptions(options, command, VARIABLES);
   const response = await callPulse(command, ["admin"], ({ downloadClients }) =>
     downloadClients.createDownloadClient({
       downloadClient: { name, ...fields, ...address },

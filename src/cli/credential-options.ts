@@ -5,28 +5,35 @@ import { readSecretFile } from "./given-file.js";
 /**
  * Adds the options that name a download client's secret. There is none that takes
  * the secret itself: what is typed shows in process lists and shell histories.
- * @param prefix of the variables, such as HAUL
+ * @param prefix of the variables, such as HAUL; undefined: no variable counts
  */
-export function addSecretOptions(command: Command, prefix: string): Command {
+export function addSecretOptions(command: Command, prefix?: string): Command {
   return command
+    .addOption(secretOption("--password-file <file>", "the password", "PASSWORD", prefix))
     .addOption(
-      new Option(
-        "--password-file <file>",
-        `file with the password; or the password in ${prefix}_PASSWORD`,
-      ).env(`${prefix}_PASSWORD_FILE`),
-    )
-    .addOption(
-      new Option(
-        "--api-key-file <file>",
-        `file with the API key or RPC secret; or the key in ${prefix}_API_KEY`,
-      ).env(`${prefix}_API_KEY_FILE`),
+      secretOption("--api-key-file <file>", "the API key or RPC secret", "API_KEY", prefix),
     );
 }
 
-/** The password or API key that options and variables lead to; undefined if they name none. */
-export async function readSecret(command: Command, prefix: string): Promise<string | undefined> {
-  const password = await readOne(command, "passwordFile", `${prefix}_PASSWORD`);
-  const apiKey = await readOne(command, "apiKeyFile", `${prefix}_API_KEY`);
+function secretOption(
+  flags: string,
+  what: string,
+  variable: string,
+  prefix: string | undefined,
+): Option {
+  if (prefix === undefined)
+    return new Option(flags, `file with ${what}; /dev/stdin reads it from a pipe`);
+  const name = `${prefix}_${variable}`;
+  return new Option(flags, `file with ${what}; or ${what} itself in ${name}`).env(`${name}_FILE`);
+}
+
+/**
+ * The password or API key that options and variables lead to; undefined if they name none.
+ * @param prefix as in `addSecretOptions`
+ */
+export async function readSecret(command: Command, prefix?: string): Promise<string | undefined> {
+  const password = await readOne(command, "passwordFile", prefix && `${prefix}_PASSWORD`);
+  const apiKey = await readOne(command, "apiKeyFile", prefix && `${prefix}_API_KEY`);
   if (password && apiKey) throw new UsageError("give a password or an API key, not both");
   return password ?? apiKey;
 }
@@ -35,11 +42,11 @@ export async function readSecret(command: Command, prefix: string): Promise<stri
 async function readOne(
   command: Command,
   fileOption: string,
-  variable: string,
+  variable: string | undefined,
 ): Promise<string | undefined> {
   const file: string | undefined = command.getOptionValue(fileOption);
   const wasTyped = command.getOptionValueSource(fileOption) === "cli";
-  const given = process.env[variable];
+  const given = variable && process.env[variable];
   if (given && !wasTyped) return given;
   return file === undefined ? undefined : readSecretFile(file);
 }

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import {
   type UpdateDownloadClientResponse,
@@ -41,16 +41,28 @@ export function editCommand(): Command {
     .addOption(new Option("--new-name <name>", "another name").argParser(parseName))
     .addOption(new Option("--enable", "managers are to use it").conflicts("disable"))
     .option("--disable", "managers are not to use it");
+  // Without variables: one that was exported for `add` would overwrite what is edited later.
   return addEntryOptions(command)
     .addOption(
       new Option(
-        "--clear <field...>",
-        "make empty; url, username and password of a registered one are its own again",
-      ).choices(CLEARABLE),
+        "--clear <fields>",
+        "make empty, several with commas; url, username and password of a registered one are its own again",
+      )
+        .choices(CLEARABLE)
+        .argParser(parseClearable),
     )
     .addOption(showCredentialsOption())
     .addOption(jsonOption())
     .action(edit);
+}
+
+function parseClearable(text: string, before: readonly Clearable[] = []): readonly Clearable[] {
+  const fields = text.split(",").map((word) => {
+    const field = CLEARABLE.find((known) => known === word.trim());
+    if (field) return field;
+    throw new InvalidArgumentError(`Allowed choices are ${CLEARABLE.join(", ")}.`);
+  });
+  return [...before, ...fields];
 }
 
 async function edit(client: string, options: EditOptions, command: Command): Promise<void> {

@@ -1,6 +1,6 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Command } from "commander";
-import { CredentialStateSchema, Source } from "../../gen/pulse/v1/download_client_pb.js";
+import { Source } from "../../gen/pulse/v1/download_client_pb.js";
 import {
   DeleteDownloadClientResponseSchema,
   RestoreDownloadClientResponseSchema,
@@ -10,9 +10,11 @@ import {
 } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { hideCredentials } from "./credential-hiding.js";
 import { findEntry } from "./entry-lookup.js";
+import { findAway } from "./lists.js";
 import { enumWord, jsonOption, showCredentialsOption } from "./options.js";
 import { cell, factLines, print, printJson } from "./output.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
+import { credentialWord } from "./tables.js";
 
 /** Pulse takes up to 15 s to test a download client. */
 const TEST_TIMEOUT_MS = 20_000;
@@ -35,7 +37,10 @@ export function removeCommand(): Command {
       const name = cell(entry.name);
       if (options.json) printJson(DeleteDownloadClientResponseSchema, response);
       else if (entry.source === Source.MANUAL) print(`Removed ${name} for good.`);
-      else print(`Removed ${name}: it is hidden until "pulse clients restore" brings it back.`);
+      else
+        print(
+          `Removed ${name}: it stays hidden, whatever its service does, until "pulse clients restore" brings it back.`,
+        );
     });
 }
 
@@ -45,16 +50,19 @@ export function restoreCommand(): Command {
     .description("bring a hidden download client back, with all that was set on it")
     .addOption(showCredentialsOption())
     .action(async (client: string, options: Options, command: Command) => {
-      const { entry, response } = await callPulse(command, ["admin"], async (pulse) => {
+      const { entry, response, away } = await callPulse(command, ["admin"], async (pulse) => {
         const entry = await findEntry(pulse, client);
-        const { id } = entry;
-        return { entry, response: await pulse.downloadClients.restoreDownloadClient({ id }) };
+        const response = await pulse.downloadClients.restoreDownloadClient({ id: entry.id });
+        const restored = response.downloadClient ? [response.downloadClient] : [];
+        return { entry, response, away: await findAway(pulse, restored) };
       });
       if (options.json) {
         if (!options.showCredentials) hideCredentials([response.downloadClient]);
-        printJson(RestoreDownloadClientResponseSchema, response);
-      } else if (entry.deleteTime) print(`Restored ${cell(entry.name)}.`);
-      else print(`${cell(entry.name)} was not removed.`);
+        return printJson(RestoreDownloadClientResponseSchema, response);
+      }
+      const name = cell(entry.name);
+      const done = entry.deleteTime ? `Restored ${name}.` : `${name} was not removed.`;
+      print(away.size > 0 ? `${done} Managers see it when its service is back.` : done);
     });
 }
 
@@ -63,12 +71,13 @@ export function testCommand(): Command {
   return entryCommand("test")
     .description("have Pulse log in to a download client; ends with 0 only if it can be used")
     .action(async (client: string, options: Options, command: Command) => {
-      const test = await callPulse(
+      const { entry, test } = await callPulse(
         command,
         ["admin"],
         async (pulse) => {
-          const { id } = await findEntry(pulse, client);
-          return pulse.downloadClients.testDownloadClient({ id });
+          const entry = await findEntry(pulse, client);
+          const { id } = entry;
+          return { entry, test: await pulse.downloadClients.testDownloadClient({ id }) };
         },
         TEST_TIMEOUT_MS,
       );
@@ -79,7 +88,7 @@ export function testCommand(): Command {
             ["outcome", enumWord(TestOutcomeSchema, test.outcome)],
             ["says", test.message],
             ["version", test.version || undefined],
-            ["credentials", enumWord(CredentialStateSchema, test.credentialState)],
+            ["credentials", credentialWord(entry, test.credentialState)],
             ["took", test.latency && `${durationMs(test.latency)} ms`],
           ]),
         );

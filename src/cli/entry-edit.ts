@@ -6,8 +6,9 @@ import {
   DownloadClientSchema,
   Source,
 } from "../../gen/pulse/v1/download_client_pb.js";
-import { CREDENTIAL_VARIABLES, type EntryInput } from "./entry-options.js";
+import type { EntryInput } from "./entry-options.js";
 import { UsageError } from "./failure.js";
+import { cell } from "./output.js";
 
 /** What `pulse clients edit --clear` takes. */
 export const CLEARABLE = [
@@ -40,9 +41,10 @@ type Access = Omit<DownloadClientOverrides, "$typeName" | "$unknown">;
 type AccessField = keyof Access;
 
 const ADDRESS_FIELDS = ["host", "port", "useSsl", "urlBase"] as const satisfies AccessField[];
+/** Of an AUTO entry these have no overrides. */
+const SERVICE_FIELDS = ["kind", "protocol"] as const satisfies (keyof EditInput)[];
 const OWN_FIELDS = [
-  "kind",
-  "protocol",
+  ...SERVICE_FIELDS,
   "name",
   "enabled",
   "priority",
@@ -56,7 +58,7 @@ const OWN_FIELDS = [
 export function checkEdit(input: EditInput): void {
   const set = wordsOf(input);
   const both = input.clear.find((field) => set.includes(field));
-  if (both) throw new UsageError(`give a new ${both} or clear it, not both${hintOn(both)}`);
+  if (both) throw new UsageError(`give a new ${both} or clear it, not both`);
   if (set.length + input.clear.length === 0)
     throw new UsageError("nothing to change: say what, such as --priority 10");
 }
@@ -70,6 +72,11 @@ export function checkEdit(input: EditInput): void {
 export function entryEdit(entry: DownloadClient, input: EditInput): EntryEdit {
   const { clear, address: _, ...fields } = input;
   const isAuto = entry.source === Source.AUTO;
+  const foreign = isAuto && SERVICE_FIELDS.find((field) => input[field] !== undefined);
+  if (foreign)
+    throw new UsageError(
+      `${cell(entry.name)} is registered, and --${foreign} is its service's own to say: change it there`,
+    );
   if (!isAuto && clear.includes("url"))
     throw new UsageError("an entry made by hand needs an address: give another one with --url");
   const { id, etag } = entry;
@@ -96,10 +103,6 @@ export function entryEdit(entry: DownloadClient, input: EditInput): EntryEdit {
 
 function wordsOf({ clear: _, address, ...fields }: EditInput): string[] {
   return Object.keys({ ...(address && { url: address }), ...fields });
-}
-
-function hintOn(field: Clearable): string {
-  return field === "password" ? `: ${CREDENTIAL_VARIABLES}_PASSWORD counts as given` : "";
 }
 
 /** Undefined: to be cleared. */

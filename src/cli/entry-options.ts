@@ -7,9 +7,6 @@ import { UsageError } from "./failure.js";
 import { readGivenFile } from "./given-file.js";
 import { enumNumber, enumOption, parseApiUrl, parseWholeNumber } from "./options.js";
 
-/** Prefix of the variables with the credentials. */
-export const CREDENTIAL_VARIABLES = "PULSE_CLIENT";
-
 /** Where a download client is, as the fields of an entry say it. */
 export interface Address {
   readonly host: string;
@@ -44,8 +41,11 @@ export interface EntryOptions {
   readonly settings?: string;
 }
 
-/** Adds the options that describe an entry, all but its name. */
-export function addEntryOptions(command: Command): Command {
+/**
+ * Adds the options that describe an entry, all but its name.
+ * @param variables prefix of those that may hold the secret; undefined: none
+ */
+export function addEntryOptions(command: Command, variables?: string): Command {
   command
     .addOption(new Option("--kind <kind>", "what the download client is, such as qbittorrent"))
     .addOption(
@@ -62,7 +62,7 @@ export function addEntryOptions(command: Command): Command {
       ),
     )
     .option("--username <name>", "user to log in as");
-  return addSecretOptions(command, CREDENTIAL_VARIABLES)
+  return addSecretOptions(command, variables)
     .addOption(
       new Option("--priority <number>", "managers prefer the lowest, 1 to 100").argParser(
         parseWholeNumber(1, 100),
@@ -70,17 +70,22 @@ export function addEntryOptions(command: Command): Command {
     )
     .option("--category <category>", "category that managers give their downloads")
     .option("--directory <directory>", "where managers download to, as the client sees it")
-    .option("--tag <tag...>", "words to choose by")
+    .addOption(
+      new Option("--tag <tag>", "word to choose by; may be given again").argParser(
+        (text, tags: string[] = []) => [...tags, text],
+      ),
+    )
     .option("--settings <json>", "anything else managers need, as a JSON object, or @FILE with it");
 }
 
-/** What the options say, with files and variables read. */
+/** What the options say, with files and variables read; `variables` as in `addEntryOptions`. */
 export async function readEntryOptions(
   options: EntryOptions,
   command: Command,
+  variables?: string,
 ): Promise<EntryInput> {
   const { kind, url, protocol, username, priority, category, directory, tag, settings } = options;
-  const password = await readSecret(command, CREDENTIAL_VARIABLES);
+  const password = await readSecret(command, variables);
   return {
     ...(kind !== undefined && { kind }),
     ...(url !== undefined && { address: readAddress(url) }),

@@ -13,7 +13,7 @@ import {
   type ServiceFilterOptions,
   serviceFilterOf,
 } from "./filter-options.js";
-import { listDownloadClients, listServices } from "./lists.js";
+import { findAway, listDownloadClients, listServices } from "./lists.js";
 import { enumNumber, jsonOption, showCredentialsOption } from "./options.js";
 import { print, printJson } from "./output.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
@@ -48,22 +48,25 @@ interface ListClientsOptions extends EntryFilterOptions {
 export function listClientsCommand(): Command {
   return addEntryFilter(addCallOptions(new Command("list")))
     .description("list download clients, offline ones too")
-    .option("--deleted", "show those too that `pulse clients remove` has hidden")
+    .option("--deleted", "also those that are hidden: deleted, or their service is away")
     .addOption(showCredentialsOption())
     .addOption(jsonOption())
     .action(async (options: ListClientsOptions, command: Command) => {
       const { protocol, kinds = [], availabilities = [], ...filter } = entryFilterOf(options);
-      const response = await callPulse(command, ["service", "admin"], (pulse) =>
-        listDownloadClients(pulse, {
+      const { deleted = false, showCredentials: show = false, json = false } = options;
+      const { response, away } = await callPulse(command, ["service", "admin"], async (pulse) => {
+        const response = await listDownloadClients(pulse, {
           ...filter,
           protocol: enumNumber(ProtocolSchema, protocol),
           kinds: [...kinds],
           availabilities: availabilities.map((word) => enumNumber(AvailabilitySchema, word)),
-          showDeleted: options.deleted ?? false,
-        }),
-      );
-      const show = options.showCredentials ?? false;
-      if (!options.json) return print(downloadClientsTable(response.downloadClients, show));
+          showDeleted: deleted,
+        });
+        const { downloadClients } = response;
+        const away = deleted && !json ? await findAway(pulse, downloadClients) : undefined;
+        return { response, away };
+      });
+      if (!json) return print(downloadClientsTable(response.downloadClients, show, away));
       if (!show) hideCredentials(response.downloadClients);
       printJson(ListDownloadClientsResponseSchema, response);
     });

@@ -63,6 +63,7 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   rejected: "red",
   revoked: "dim",
   deleted: "dim",
+  away: "dim",
   new: "green",
   changed: "yellow",
   gone: "red",

@@ -1,6 +1,7 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   AuthScheme,
+  Availability,
   AvailabilitySchema,
   CredentialStateSchema,
   type DownloadClient,
@@ -32,10 +33,14 @@ export function servicesTable(services: readonly Service[], lastSeen: boolean): 
   );
 }
 
-/** The table of `pulse clients list`. As a rule it fits into 120 columns: what says the same twice is left out. */
+/**
+ * The table of `pulse clients list`. As a rule it fits into 120 columns: what says the same twice is left out.
+ * @param away ids of those that are hidden since their service is away
+ */
 export function downloadClientsTable(
   entries: readonly DownloadClient[],
   showCredentials: boolean,
+  away: ReadonlySet<string> = new Set(),
 ): string {
   const credentialHead = showCredentials ? ["USERNAME", "PASSWORD"] : ["CREDENTIALS"];
   return renderTable(
@@ -55,7 +60,7 @@ export function downloadClientsTable(
       cell(entry.kind),
       enumWord(ProtocolSchema, entry.protocol),
       cell(addressOf(entry)),
-      ...availabilityCells(entry),
+      ...availabilityCells(entry, away.has(entry.id)),
       sourceCell(entry),
       entry.enabled ? String(entry.priority) : "off",
       ...(showCredentials ? [cell(entry.username), cell(entry.password)] : [credentialCell(entry)]),
@@ -94,8 +99,9 @@ export function timeText(time: Date): string {
 }
 
 /** Whether it can be used, and why, or since when it cannot. */
-function availabilityCells(entry: DownloadClient): [string, string] {
+function availabilityCells(entry: DownloadClient, isAway: boolean): [string, string] {
   if (entry.deleteTime) return [stateCell("deleted"), timeCell(entry.deleteTime)];
+  if (isAway) return [stateCell("away"), awayReason(entry)];
   return [
     stateCell(enumWord(AvailabilitySchema, entry.availability)),
     // That it was made by hand is said by SOURCE.
@@ -103,12 +109,25 @@ function availabilityCells(entry: DownloadClient): [string, string] {
   ];
 }
 
+/** A service that was removed is offline; one that is well has become something else. */
+function awayReason({ availability, availabilityReason }: DownloadClient): string {
+  return availability === Availability.OFFLINE
+    ? cell(availabilityReason)
+    : "service of another type";
+}
+
 function sourceCell(entry: DownloadClient): string {
   return entry.overrides ? "overridden" : enumWord(SourceSchema, entry.source);
 }
 
-/** That there are credentials, in what is known of them; not what they are. */
 function credentialCell(entry: DownloadClient): string {
-  if (entry.authScheme === AuthScheme.NONE) return "none";
-  return stateCell(enumWord(CredentialStateSchema, entry.credentialState));
+  return stateCell(credentialWord(entry, entry.credentialState));
+}
+
+/** That there are credentials, in what is known of them; not what they are. */
+export function credentialWord(
+  { authScheme }: DownloadClient,
+  state: DownloadClient["credentialState"],
+): string {
+  return authScheme === AuthScheme.NONE ? "none" : enumWord(CredentialStateSchema, state);
 }

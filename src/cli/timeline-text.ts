@@ -1,8 +1,10 @@
 import {
   type ExplainServiceResponse,
+  type TimelineEntry,
   TimelineSubject,
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { type Service, ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
+import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
 import { enumWord } from "./options.js";
 import { cell, stateCell } from "./output.js";
 import { renderTable } from "./table.js";
@@ -15,7 +17,7 @@ export function timelineText({ service, timeline, truncated }: ExplainServiceRes
     String(entry.revision),
     cell(entry.reason),
     entry.subject === TimelineSubject.DOWNLOAD_CLIENT ? "download client" : "service",
-    cell(entry.detail),
+    detailCell(entry),
   ]);
   const lines = [
     renderTable(["TIME", "REVISION", "WHAT", "TO", "DETAIL"], rows, "No changes are kept."),
@@ -24,6 +26,12 @@ export function timelineText({ service, timeline, truncated }: ExplainServiceRes
   ];
   if (truncated) lines.push("Earlier changes are no longer kept.");
   return lines.join("\n");
+}
+
+/** Tells a removal from a change. */
+function detailCell({ type, detail }: TimelineEntry): string {
+  if (type !== ChangeType.DELETE) return cell(detail);
+  return detail === "" ? stateCell("gone") : `${stateCell("gone")} (${cell(detail)})`;
 }
 
 function standing(service: Service): string {

@@ -36,3 +36,13 @@ test("an API key is as good as a password, and both are one too many", async () 
   expect(await secret()).toBe("key");
   await expect(secret("--password-file", file)).rejects.toThrow("not both");
 });
+
+test("without a prefix only a file that was typed counts", async () => {
+  vi.stubEnv("BOX_PASSWORD", "of-variable");
+  vi.stubEnv("BOX_API_KEY_FILE", file);
+  const typed = (...args: string[]) =>
+    readSecret(addSecretOptions(new Command()).parse(args, { from: "user" }));
+  expect(await typed()).toBeUndefined();
+  expect(await typed("--api-key-file", file)).toBe("of-file");
+  expect(addSecretOptions(new Command()).helpInformation()).toContain("/dev/stdin");
+});

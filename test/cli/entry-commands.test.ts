@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fromJsonString } from "@bufbuild/protobuf";
@@ -73,7 +74,17 @@ describe("add", () => {
   test("makes an entry with all that the options say", async () => {
     const args = ["--name", "nas", "--kind", "sabnzbd", "--url", "https://nas.local/sab/"];
     const more = ["--username", "me", "--api-key-file", secretFile, "--priority", "7"];
-    const rest = ["--category", "tv", "--directory", "/tv", "--tag", "a", "b", "--disabled"];
+    const rest = [
+      "--category",
+      "tv",
+      "--directory",
+      "/tv",
+      "--tag",
+      "a",
+      "--tag",
+      "b",
+      "--disabled",
+    ];
     expect(
       await clients(["add", ...args, ...more, ...rest, "--settings", '{"seedRatio": 2}']),
     ).toEqual(done("Added nas at https://nas.local:443/sab."));
@@ -114,16 +125,15 @@ describe("add", () => {
 
 describe("edit", () => {
   test("of a registered client overrides address and credentials until they are cleared", async () => {
-    expect(
-      await clients(["edit", "haul", "--url", "http://10.0.0.1:99", "--new-name", "box"], {
-        PULSE_CLIENT_PASSWORD: "plain-secret-2",
-      }),
-    ).toEqual(done("Changed haul: url, password, name."));
-    const overridden = { host: "10.0.0.1", port: 99, password: "plain-secret-2" };
+    const given = ["--url", "http://10.0.0.1:99", "--password-file", secretFile];
+    expect(await clients(["edit", "haul", ...given, "--new-name", "box"])).toEqual(
+      done("Changed haul: url, password, name."),
+    );
+    const overridden = { host: "10.0.0.1", port: 99, password: "plain-secret-1" };
     expect(await entryNamed("box")).toMatchObject({ ...overridden, overrides: overridden });
     expect((await clients(["list", "--json"])).stdout).toContain('"password": ""');
 
-    const cleared = ["edit", "box", "--clear", "url", "password", "--json", "--new-name", "haul"];
+    const cleared = ["edit", "box", "--clear", "url,password", "--json", "--new-name", "haul"];
     const { stdout } = await clients(cleared);
     const { downloadClient } = fromJsonString(UpdateDownloadClientResponseSchema, stdout);
     expect(downloadClient).toMatchObject({ name: "haul", host: "192.168.1.10", port: 8080 });
@@ -131,7 +141,8 @@ describe("edit", () => {
   });
 
   test("of one made by hand changes its own fields, and says if they are so already", async () => {
-    const args = ["edit", "nas", "--enable", "--kind", "nzbget", "--clear", "tags", "username"];
+    const cleared = ["--clear", "tags", "--clear", "username"];
+    const args = ["edit", "--enable", "--kind", "nzbget", ...cleared, "nas"];
     expect(await clients(args)).toEqual(done("Changed nas: kind, enabled, tags, username."));
     expect(await entryNamed("nas")).toMatchObject({
       enabled: true,
@@ -143,17 +154,56 @@ describe("edit", () => {
     expect(await clients(args)).toEqual(done("nas is so already."));
   });
 
-  test("refuses what is the service's own, in one sentence, and 1", async () => {
-    expect(await clients(["edit", "haul", "--kind", "aria2"])).toEqual(
-      failed(/^pulse: [^\n]*kind of an AUTO entry belongs to its service[^\n]*\n$/),
+  test("takes several tags before the name", async () => {
+    const args = ["edit", "--tag", "tv", "--tag", "hd", "nas"];
+    expect(await clients(args)).toEqual(done("Changed nas: tags."));
+    expect((await entryNamed("nas"))?.tags).toEqual(["tv", "hd"]);
+  });
+
+  test.each([
+    "PULSE_CLIENT_PASSWORD",
+    "PULSE_CLIENT_API_KEY",
+    "PULSE_CLIENT_PASSWORD_FILE",
+    "PULSE_CLIENT_API_KEY_FILE",
+  ])("leaves alone what %s holds, which was meant for another", async (variable) => {
+    const value = variable.endsWith("_FILE") ? secretFile : "plain-secret-2";
+    const before = await entryNamed("haul");
+    expect(before?.password).toBe(HAUL.serviceApiKey);
+    expect(await clients(["edit", "haul", "--priority", "50"], { [variable]: value })).toEqual(
+      done("haul is so already."),
     );
+    expect(await entryNamed("haul")).toEqual(before);
+  });
+
+  test("takes a secret from its own input", async () => {
+    const args = "--import tsx src/cli/pulse.ts clients edit nas --password-file /dev/stdin";
+    const { stdout, stderr } = spawnSync(
+      "sh",
+      ["-c", `printf '%s' plain-secret-2 | exec ${process.execPath} ${args}`],
+      { encoding: "utf8", env: { PATH: process.env.PATH, HOME: group.directory, ...env } },
+    );
+    expect({ stdout, stderr }).toEqual({ stdout: "Changed nas: password.\n", stderr: "" });
+    expect((await entryNamed("nas"))?.password).toBe("plain-secret-2");
+  });
+
+  test.each([
+    { option: "--kind", value: "aria2" },
+    { option: "--protocol", value: "usenet" },
+  ])("refuses $option of a registered one, in its own words, and 2", async ({ option, value }) => {
+    const { code, stderr } = await clients(["edit", "haul", option, value]);
+    expect(stderr).toBe(
+      `pulse: haul is registered, and ${option} is its service's own to say: change it there\n`,
+    );
+    expect(code).toBe(2);
   });
 });
 
 describe("remove and restore", () => {
   test("a registered client is hidden, listed with --deleted, and comes back", async () => {
     expect(await clients(["remove", "haul"])).toEqual(
-      done('Removed haul: it is hidden until "pulse clients restore" brings it back.'),
+      done(
+        'Removed haul: it stays hidden, whatever its service does, until "pulse clients restore" brings it back.',
+      ),
     );
     expect((await clients(["list"])).stdout).not.toContain("haul");
     expect((await clients(["list", "--deleted"])).stdout).toMatch(/haul .* deleted +\d{4}-/);
@@ -172,6 +222,59 @@ describe("remove and restore", () => {
     const { id = "" } = (await entryNamed("own")) ?? {};
     const { stdout } = await clients(["remove", id, "--json"]);
     expect(fromJsonString(DeleteDownloadClientResponseSchema, stdout).revision).toBeGreaterThan(0n);
+  });
+});
+
+describe("one whose service is away", () => {
+  const identity = {
+    instanceId: "3f0c9f5e-6f1a-4b52-9c4e-0d7a5b1f2c3d",
+    instanceSecret: "a-secret-of-a-ghost-0123456789abcdef",
+  };
+  const box = { name: "ghost", type: "download-client", kind: "aria2", apiUrl: "http://ghost:1" };
+  const appear = (type: string) =>
+    admin.registry.register({ ...identity, service: { ...box, type } });
+
+  test("is listed with --deleted, and why it is away", async () => {
+    await appear("download-client");
+    expect((await clients(["list", "--deleted"])).stdout).toMatch(/ghost .* online +registered/);
+    await appear("example");
+    expect((await clients(["list"])).stdout).not.toContain("ghost");
+    expect((await clients(["list", "--deleted"])).stdout).toMatch(
+      /ghost .* away +service of another type/,
+    );
+    await admin.registry.deregister(identity);
+    const { stdout } = await clients(["list", "--deleted"]);
+    expect(stdout).toMatch(/ghost .* away +deregistered/);
+    expect(stdout).toMatch(/haul .* online +registered/);
+  });
+
+  test("is found by its name, which can so be freed, and by its id", async () => {
+    const { id = "" } = (await entryNamed("ghost")) ?? {};
+    expect(await clients(["edit", "ghost", "--new-name", "shade"])).toEqual(
+      done("Changed ghost: name."),
+    );
+    const args = ["add", "--name", "ghost", "--kind", "aria2", "--url", "http://new:1"];
+    expect(await clients(args)).toEqual(done("Added ghost at http://new:1."));
+    expect((await clients(["test", id])).stdout).toMatch(/^outcome +unreachable\n/);
+  });
+
+  test("stays hidden when it is removed, until it is restored and its service is back", async () => {
+    expect(await clients(["restore", "shade"])).toEqual(
+      done("shade was not removed. Managers see it when its service is back."),
+    );
+    expect(await clients(["remove", "shade"])).toEqual(
+      done(
+        'Removed shade: it stays hidden, whatever its service does, until "pulse clients restore" brings it back.',
+      ),
+    );
+    await appear("download-client");
+    expect((await clients(["list"])).stdout).not.toContain("shade");
+    await admin.registry.deregister(identity);
+    expect(await clients(["restore", "shade"])).toEqual(
+      done("Restored shade. Managers see it when its service is back."),
+    );
+    await appear("download-client");
+    expect((await clients(["list"])).stdout).toMatch(/shade .* online +registered/);
   });
 });
 
@@ -200,6 +303,14 @@ describe("test", () => {
       message: expect.stringMatching(/\S/),
     });
   });
+
+  test("says of one without credentials that it has none, whatever the client thinks of that", async () => {
+    const url = await serve(new FakeQBittorrent().listener);
+    await clients(["add", "--name", "bare", "--kind", "qbittorrent", "--url", url]);
+    const { code, stdout } = await clients(["test", "bare"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^outcome +credentials-rejected\n(?:.*\n)*credentials +none\n/);
+  });
 });
 
 describe("wrong usage says what to do, and asks nobody", () => {
@@ -213,6 +324,7 @@ describe("wrong usage says what to do, and asks nobody", () => {
     { make: editCommand, args: ["haul"], says: /nothing to change/ },
     { make: editCommand, args: ["haul", "--enable", "--disable"], says: /cannot be used with/ },
     { make: editCommand, args: ["haul", "--clear", "host"], says: /choices are url, username/ },
+    { make: editCommand, args: ["haul", "--clear", "url,host"], says: /choices are url, username/ },
     { make: editCommand, args: ["a", "--clear", "tags", "--tag", "b"], says: /tags or clear it/ },
     { make: editCommand, args: ["--priority", "1"], says: /missing required argument 'client'/ },
     { make: removeCommand, args: [], says: /missing required argument 'client'/ },

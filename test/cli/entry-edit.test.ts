@@ -1,7 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { DownloadClientSchema, Source } from "../../gen/pulse/v1/download_client_pb.js";
+import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { checkEdit, type EditInput, entryEdit } from "../../src/cli/entry-edit.js";
+import { UsageError } from "../../src/cli/failure.js";
 
 const known = { id: "7", etag: "at 3", name: "nas" };
 const auto = create(DownloadClientSchema, { ...known, source: Source.AUTO });
@@ -82,6 +84,19 @@ describe("clearing", () => {
   });
 });
 
+describe("what only a service says of itself", () => {
+  test.each([
+    { input: { kind: "aria2" }, option: "--kind" },
+    { input: { protocol: Protocol.USENET }, option: "--protocol" },
+  ])("$option cannot be set on a registered entry, and can on one made by hand", (wrong) => {
+    expect(() => edit(auto, wrong.input)).toThrow(UsageError);
+    expect(() => edit(auto, wrong.input)).toThrow(
+      `nas is registered, and ${wrong.option} is its service's own to say: change it there`,
+    );
+    expect(edit(manual, wrong.input).paths).toEqual(Object.keys(wrong.input));
+  });
+});
+
 describe("wrong usage", () => {
   test("nothing to change", () => {
     expect(() => checkEdit({ clear: [] })).toThrow("nothing to change");
@@ -91,7 +106,7 @@ describe("wrong usage", () => {
   test("a field that is given and cleared at once", () => {
     expect(() => checkEdit({ clear: ["url"], address })).toThrow("a new url or clear it, not both");
     expect(() => checkEdit({ clear: ["password"], password: "hunter2" })).toThrow(
-      /^give a new password or clear it, not both: PULSE_CLIENT_PASSWORD counts as given$/,
+      /^give a new password or clear it, not both$/,
     );
   });
 });

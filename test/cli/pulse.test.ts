@@ -274,11 +274,11 @@ describe("serve", () => {
 });
 
 describe("client commands", () => {
+  const connect = async () =>
+    connectPulse({ pulse: url, token: (await readFile(tokenFile("service"), "utf8")).trim() });
+
   beforeAll(async () => {
-    const connection = connectPulse({
-      pulse: url,
-      token: (await readFile(tokenFile("service"), "utf8")).trim(),
-    });
+    const connection = await connect();
     await connection.registry.register({
       service: {
         name: "nas",
@@ -321,11 +321,36 @@ describe("client commands", () => {
     expect((await pulse("services", "explain", instanceId)).stdout).toBe(stdout);
   });
 
-  test("services explain says that it knows no such service, and which name is near", async () => {
-    const { code, stderr } = await pulse("services", "explain", "greet");
+  test("services explain says that it knows no such service, or several", async () => {
+    const unknown = await pulse("services", "explain", "greet");
+    expect(unknown.code).toBe(1);
+    expectOneSentence(unknown.stderr);
+    expect(unknown.stderr).toContain("greet");
+
+    const { registry, close } = await connect();
+    const twins = await Promise.all(
+      ["one", "two"].map((type) => registry.register({ service: { name: "twin", type } })),
+    );
+    close();
+    const { code, stderr } = await pulse("services", "explain", "twin");
     expect(code).toBe(1);
     expectOneSentence(stderr);
-    expect(stderr).toContain('"greet"; did you mean "greeter"?');
+    for (const { service } of twins) expect(stderr).toContain(service?.id);
+  });
+
+  test("services explain knows by its name what was removed, and shows that it was", async () => {
+    const { registry, close } = await connect();
+    const identity = {
+      instanceId: "7b1f6c52-1d0e-4a83-8f37-2c9be6a4d051",
+      instanceSecret: "a-secret-of-a-box-0123456789abcdef",
+    };
+    const service = { name: "gone-box", type: "example" };
+    await registry.register({ ...identity, service });
+    await registry.deregister(identity);
+    close();
+    const { stdout } = await pulse("services", "explain", "gone-box");
+    expect(stdout).toMatch(/ registered +service +online\n\S+ +\d+ +deregistered +service +gone /);
+    expect(stdout).toMatch(/\n\nIt is not registered now\.\n$/);
   });
 
   test("services list filters by capability and status", async () => {

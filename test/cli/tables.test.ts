@@ -65,6 +65,16 @@ describe("the table of download clients", () => {
     expect(downloadClientsTable([deleted], false)).toMatch(/deleted +1970-01-01T00:00:00Z/);
   });
 
+  test("shows one whose service is away, and why", () => {
+    const away = new Set(["7"]);
+    const row = (more: object) =>
+      downloadClientsTable([{ ...entry, id: "7", ...more }], false, away);
+    const forgotten = { availability: Availability.OFFLINE, availabilityReason: "forgotten" };
+    expect(row(forgotten)).toMatch(/away +forgotten +auto/);
+    expect(row({})).toMatch(/away +service of another type +auto/);
+    expect(row({ id: "8" })).toMatch(/online +registered +auto/);
+  });
+
   test("fits into 120 columns, made by hand or registered", () => {
     const usual = { ...entry, host: "192.168.1.10", useSsl: false };
     const manual = { ...usual, source: Source.MANUAL, credentialState: CredentialState.UNVERIFIED };

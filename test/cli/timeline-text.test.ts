@@ -6,6 +6,7 @@ import {
   TimelineSubject,
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
+import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
 import { timelineText } from "../../src/cli/timeline-text.js";
 
 const timeline = [
@@ -49,4 +50,17 @@ test("one that is gone, and a history that is cut off, are said", () => {
     "Earlier changes are no longer kept.",
   ]);
   expect(timelineText(create(ExplainServiceResponseSchema))).toMatch(/^No changes are kept\./);
+});
+
+test("a removal is told from a change", () => {
+  const removed = [
+    { reason: "deregistered", detail: "offline", type: ChangeType.DELETE },
+    { reason: "deleted by admin", detail: "", type: ChangeType.DELETE },
+    { reason: "edited by admin", detail: "priority", type: ChangeType.PUT },
+  ];
+  const response = create(ExplainServiceResponseSchema, { timeline: removed });
+  const [, ...lines] = timelineText(response).split("\n");
+  expect(lines[0]).toMatch(/deregistered +service +gone \(offline\)$/);
+  expect(lines[1]).toMatch(/deleted by admin +service +gone$/);
+  expect(lines[2]).toMatch(/edited by admin +service +priority$/);
 });
