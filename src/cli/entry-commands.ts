@@ -10,7 +10,6 @@ import {
 } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { hideCredentials } from "./credential-hiding.js";
 import { findEntry } from "./entry-lookup.js";
-import { findAway } from "./lists.js";
 import { enumWord, jsonOption, showCredentialsOption } from "./options.js";
 import { cell, factLines, print, printJson } from "./output.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
@@ -50,11 +49,10 @@ export function restoreCommand(): Command {
     .description("bring a hidden download client back, with all that was set on it")
     .addOption(showCredentialsOption())
     .action(async (client: string, options: Options, command: Command) => {
-      const { entry, response, away } = await callPulse(command, ["admin"], async (pulse) => {
+      const { entry, response } = await callPulse(command, ["admin"], async (pulse) => {
         const entry = await findEntry(pulse, client);
         const response = await pulse.downloadClients.restoreDownloadClient({ id: entry.id });
-        const restored = response.downloadClient ? [response.downloadClient] : [];
-        return { entry, response, away: await findAway(pulse, restored) };
+        return { entry, response };
       });
       if (options.json) {
         if (!options.showCredentials) hideCredentials([response.downloadClient]);
@@ -62,7 +60,8 @@ export function restoreCommand(): Command {
       }
       const name = cell(entry.name);
       const done = entry.deleteTime ? `Restored ${name}.` : `${name} was not removed.`;
-      print(away.size > 0 ? `${done} Managers see it when its service is back.` : done);
+      const isAway = response.downloadClient?.hidden;
+      print(isAway ? `${done} Managers see it when its service is back.` : done);
     });
 }
 

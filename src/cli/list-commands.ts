@@ -13,7 +13,7 @@ import {
   type ServiceFilterOptions,
   serviceFilterOf,
 } from "./filter-options.js";
-import { findAway, listDownloadClients, listServices } from "./lists.js";
+import { listDownloadClients, listServices } from "./lists.js";
 import { enumNumber, jsonOption, showCredentialsOption } from "./options.js";
 import { print, printJson } from "./output.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
@@ -54,19 +54,16 @@ export function listClientsCommand(): Command {
     .action(async (options: ListClientsOptions, command: Command) => {
       const { protocol, kinds = [], availabilities = [], ...filter } = entryFilterOf(options);
       const { deleted = false, showCredentials: show = false, json = false } = options;
-      const { response, away } = await callPulse(command, ["service", "admin"], async (pulse) => {
-        const response = await listDownloadClients(pulse, {
+      const response = await callPulse(command, ["service", "admin"], (pulse) =>
+        listDownloadClients(pulse, {
           ...filter,
           protocol: enumNumber(ProtocolSchema, protocol),
           kinds: [...kinds],
           availabilities: availabilities.map((word) => enumNumber(AvailabilitySchema, word)),
           showDeleted: deleted,
-        });
-        const { downloadClients } = response;
-        const away = deleted && !json ? await findAway(pulse, downloadClients) : undefined;
-        return { response, away };
-      });
-      if (!json) return print(downloadClientsTable(response.downloadClients, show, away));
+        }),
+      );
+      if (!json) return print(downloadClientsTable(response.downloadClients, show));
       if (!show) hideCredentials(response.downloadClients);
       printJson(ListDownloadClientsResponseSchema, response);
     });

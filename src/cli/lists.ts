@@ -1,5 +1,4 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import type {
   ListDownloadClientsRequestSchema,
   ListDownloadClientsResponse,
@@ -42,18 +41,4 @@ export async function listDownloadClients(
     whole.nextPageToken = page.nextPageToken;
   }
   return whole;
-}
-
-/**
- * Ids of those in `entries` that are hidden since their service is away: no field
- * of theirs says it, but a list of visible ones does not have them.
- */
-export async function findAway(
-  pulse: PulseConnection,
-  entries: readonly DownloadClient[],
-): Promise<ReadonlySet<string>> {
-  const { downloadClients } = await listDownloadClients(pulse);
-  const visible = new Set(downloadClients.map(({ id }) => id));
-  const away = entries.filter(({ id, deleteTime }) => !deleteTime && !visible.has(id));
-  return new Set(away.map(({ id }) => id));
 }

@@ -33,14 +33,10 @@ export function servicesTable(services: readonly Service[], lastSeen: boolean): 
   );
 }
 
-/**
- * The table of `pulse clients list`. As a rule it fits into 120 columns: what says the same twice is left out.
- * @param away ids of those that are hidden since their service is away
- */
+/** The table of `pulse clients list`. As a rule it fits into 120 columns: what says the same twice is left out. */
 export function downloadClientsTable(
   entries: readonly DownloadClient[],
   showCredentials: boolean,
-  away: ReadonlySet<string> = new Set(),
 ): string {
   const credentialHead = showCredentials ? ["USERNAME", "PASSWORD"] : ["CREDENTIALS"];
   return renderTable(
@@ -60,7 +56,7 @@ export function downloadClientsTable(
       cell(entry.kind),
       enumWord(ProtocolSchema, entry.protocol),
       cell(addressOf(entry)),
-      ...availabilityCells(entry, away.has(entry.id)),
+      ...availabilityCells(entry),
       sourceCell(entry),
       entry.enabled ? String(entry.priority) : "off",
       ...(showCredentials ? [cell(entry.username), cell(entry.password)] : [credentialCell(entry)]),
@@ -99,9 +95,9 @@ export function timeText(time: Date): string {
 }
 
 /** Whether it can be used, and why, or since when it cannot. */
-function availabilityCells(entry: DownloadClient, isAway: boolean): [string, string] {
+function availabilityCells(entry: DownloadClient): [string, string] {
   if (entry.deleteTime) return [stateCell("deleted"), timeCell(entry.deleteTime)];
-  if (isAway) return [stateCell("away"), awayReason(entry)];
+  if (entry.hidden) return [stateCell("away"), awayReason(entry)];
   return [
     stateCell(enumWord(AvailabilitySchema, entry.availability)),
     // That it was made by hand is said by SOURCE.

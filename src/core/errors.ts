@@ -63,8 +63,9 @@ export function invalidField(field: string, description: string): DomainError {
   return invalid([{ field, description }]);
 }
 
-export function notFound(resource: string, id: string): DomainError {
-  return new DomainError(`there is no ${resource} with id ${JSON.stringify(id)}`, {
+/** @param what the caller may have given */
+export function notFound(resource: string, id: string, what = "id"): DomainError {
+  return new DomainError(`there is no ${resource} with ${what} ${JSON.stringify(id)}`, {
     kind: "not-found",
     resource,
     id,

@@ -23,7 +23,7 @@ import {
   type Token,
   TokenSchema,
 } from "../../gen/pulse/v1/token_service_pb.js";
-import type { Access, EntryFacts, ResolvedEntry } from "../core/entry.js";
+import { type Access, type EntryFacts, isVisible, type ResolvedEntry } from "../core/entry.js";
 import { etagOf } from "../core/entry-command.js";
 import { invalidField } from "../core/errors.js";
 import { type AuthScheme, type DownloadProtocol, knownKind } from "../core/kinds.js";
@@ -173,10 +173,11 @@ export function serviceOf(service: ServiceRecord, lastSeenAt: number): Service {
 
 /** The entry as managers see it, without credentials unless asked for. */
 export function downloadClientOf(
-  { entry, service, facts }: ResolvedEntry,
+  resolved: ResolvedEntry,
   load: Load | undefined,
   withCredentials: boolean,
 ): DownloadClient {
+  const { entry, service, facts } = resolved;
   const { origin, deletedAt } = entry;
   return create(DownloadClientSchema, {
     id: entry.id,
@@ -208,6 +209,7 @@ export function downloadClientOf(
     etag: etagOf(entry),
     ...(origin.source === "auto" ? overridesOf(origin.overrides, withCredentials) : {}),
     ...(deletedAt === undefined ? {} : { deleteTime: timestampOf(deletedAt) }),
+    hidden: !isVisible(resolved),
   });
 }
 

@@ -51,6 +51,7 @@ function refuseForeignFields(violations: FieldViolation[], message: DownloadClie
     create_time: message.createTime,
     update_time: message.updateTime,
     delete_time: message.deleteTime,
+    hidden: message.hidden,
   };
   for (const [field, value] of Object.entries(foreign))
     if (value) violations.push({ field: `${PATH}.${field}`, description: "must be left out" });
@@ -109,6 +110,7 @@ const READ_ONLY_PATHS: ReadonlySet<string> = new Set([
   "create_time",
   "update_time",
   "delete_time",
+  "hidden",
   "etag",
 ]);
 

@@ -30,7 +30,8 @@ export function explain(
     leases,
   }: { readonly catalog: Catalog; readonly history: History; readonly leases: Leases },
 ): MessageInitShape<typeof ExplainServiceResponseSchema> {
-  if (id === "") throw invalidField("id", "is required: the id of a service or of its instance");
+  if (id === "")
+    throw invalidField("id", "is required: the id of a service or of its instance, or its name");
   const service = catalog.service(id) ?? catalog.serviceByInstance(id) ?? named(id, catalog);
   const entryId = catalog.entryOf(service.id)?.id;
   const past = [...history.of(entryId === undefined ? [service.id] : [service.id, entryId])];
@@ -46,7 +47,7 @@ export function explain(
 
 function named(name: string, catalog: Catalog): ServiceRecord {
   const [service, ...others] = catalog.servicesNamed(name);
-  if (!service) throw notFound("service", name);
+  if (!service) throw notFound("service", name, "id or name");
   if (others.length > 0) {
     const ids = [service, ...others].slice(0, MAX_NAMED).map(({ id }) => id);
     throw invalidField("id", `is the name of several services: give one of ${ids.join(", ")}`);

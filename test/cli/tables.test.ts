@@ -66,13 +66,12 @@ describe("the table of download clients", () => {
   });
 
   test("shows one whose service is away, and why", () => {
-    const away = new Set(["7"]);
     const row = (more: object) =>
-      downloadClientsTable([{ ...entry, id: "7", ...more }], false, away);
+      downloadClientsTable([{ ...entry, hidden: true, ...more }], false);
     const forgotten = { availability: Availability.OFFLINE, availabilityReason: "forgotten" };
     expect(row(forgotten)).toMatch(/away +forgotten +auto/);
     expect(row({})).toMatch(/away +service of another type +auto/);
-    expect(row({ id: "8" })).toMatch(/online +registered +auto/);
+    expect(row({ hidden: false })).toMatch(/online +registered +auto/);
   });
 
   test("fits into 120 columns, made by hand or registered", () => {

@@ -156,6 +156,7 @@ describe("a new entry", () => {
     ["create_time", { createTime: { seconds: 1n } }],
     ["update_time", { updateTime: { seconds: 1n } }],
     ["delete_time", { deleteTime: { seconds: 1n } }],
+    ["hidden", { hidden: true }],
     ["etag", { etag: "x" }],
     ["overrides", { overrides: { host: "other" } }],
   ])("says nothing of %s, which is not its operator's to say", (field, change) => {
@@ -168,7 +169,9 @@ describe("a new entry", () => {
     const read = `name kind protocol host port use_ssl url_base username password priority
       category directory tags settings enabled`.split(/\s+/);
     const refused = `id auth_scheme source availability availability_reason credential_state
-      service_id load version create_time update_time delete_time etag overrides`.split(/\s+/);
+      service_id load version create_time update_time delete_time hidden etag overrides`.split(
+      /\s+/,
+    );
     expect(DownloadClientSchema.fields.map(({ name }) => name).sort()).toEqual(
       [...read, ...refused].sort(),
     );
@@ -345,6 +348,7 @@ describe("an update", () => {
     "create_time",
     "update_time",
     "delete_time",
+    "hidden",
     "etag",
   ])("of %s is refused: nobody changes that by hand", (path) => {
     expect(violationsOf(() => readUpdate({}, "priority", path))).toContain(
