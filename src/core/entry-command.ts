@@ -1,8 +1,6 @@
 import type { Change, OperatorReason } from "./change.js";
 import { type Command, commitOf, type Decision, type DecisionContext } from "./decision.js";
 import {
-  type Access,
-  type EntryOrigin,
   type EntryRecord,
   factsDiffer,
   hasOwnLogin,
@@ -10,18 +8,23 @@ import {
   type OperatorFields,
   type ResolvedEntry,
   resolveEntry,
-  type Target,
 } from "./entry.js";
-import { DomainError, invalidField, notFound } from "./errors.js";
-import { knownKind, protocolProblem } from "./kinds.js";
+import {
+  differs,
+  type EntryPatch,
+  patchedOrigin,
+  type StatedTarget,
+  touchesAccess,
+  withProtocol,
+} from "./entry-patch.js";
+import { DomainError, notFound } from "./errors.js";
 import type { CredentialState } from "./service.js";
 
 // What operators do to entries by hand. The form of the fields was checked before
 // (entry-fields.ts); here is what depends on the registry's state.
 
-/** Paths of fields in messages, for errors. */
+/** Its path in messages, for errors. */
 const NAME_FIELD = "download_client.name";
-const PROTOCOL_FIELD = "download_client.protocol";
 
 /** An entry after a command, and the revision of its newest change. */
 export interface EntryOutcome {
@@ -31,8 +34,7 @@ export interface EntryOutcome {
 
 export interface NewEntry {
   readonly fields: OperatorFields;
-  /** Its protocol may be left out for a known kind. */
-  readonly target: Omit<Target, "protocol"> & { readonly protocol: Target["protocol"] | undefined };
+  readonly target: StatedTarget;
 }
 
 /**
@@ -57,16 +59,6 @@ export function createEntry({ fields, target }: NewEntry, by: string): Command<E
   };
 }
 
-/** What to change; what is absent stays. */
-export interface EntryPatch {
-  readonly fields: Partial<OperatorFields>;
-  readonly target: Partial<Omit<Target, "protocol">>;
-  /** `known`: that of the kind. */
-  readonly protocol?: Target["protocol"] | "known";
-  /** A value overrides; undefined clears the override. */
-  readonly overrides: { readonly [Field in keyof Access]?: Access[Field] | undefined };
-}
-
 export interface EntryUpdate {
   readonly id: string;
   /** Empty: whatever the entry is now. */
@@ -88,16 +80,14 @@ export function updateEntry(update: EntryUpdate): Command<EntryOutcome> {
     const before = find(context, id);
     refuseDeleted(before.entry);
     refuseStaleEtag(before.entry, etag);
-    const origin = patchedOrigin(before.entry.origin, update);
+    const origin = patchedOrigin(before.entry.origin, patch, update.paths);
     refuseTakenName(context, patch.fields.name, id);
     const patched = { ...before.entry, ...patch.fields, origin };
     const changed = update.paths.filter((path) => differs(before.entry, patched, path));
     if (changed.length === 0) return unchanged(before);
     const entry: EntryRecord = {
       ...patched,
-      credentialState: changed.some((path) => ACCESS_PATHS.has(path))
-        ? "unverified"
-        : before.entry.credentialState,
+      credentialState: changed.some(touchesAccess) ? "unverified" : before.entry.credentialState,
       updatedAt: context.at,
       revision: context.revision,
     };
@@ -246,76 +236,4 @@ function refuseTakenName(
     reason: "NAME_TAKEN",
     violations: [{ field: NAME_FIELD, description }],
   });
-}
-
-function withProtocol(target: NewEntry["target"]): Target {
-  const problem = protocolProblem(target.kind, target.protocol);
-  const protocol = target.protocol ?? knownKind(target.kind)?.protocol;
-  if (problem !== undefined || protocol === undefined)
-    throw invalidField(PROTOCOL_FIELD, problem ?? "is required");
-  return { ...target, protocol };
-}
-
-function patchedOrigin(origin: EntryOrigin, { patch, paths }: EntryUpdate): EntryOrigin {
-  const { target, protocol, overrides } = patch;
-  if (origin.source === "auto") {
-    const foreign = paths.find((path) => TARGET_FIELDS.has(path));
-    if (foreign !== undefined) throw invalidField("update_mask", serviceOwned(foreign));
-    const merged = Object.entries({ ...origin.overrides, ...overrides });
-    const kept = Object.fromEntries(merged.filter(([, value]) => value !== undefined));
-    return { ...origin, overrides: kept };
-  }
-  const foreign = paths.find((path) => path.startsWith("overrides"));
-  if (foreign !== undefined)
-    throw invalidField(
-      "update_mask",
-      `${foreign}: a MANUAL entry has nothing to override; name the field itself`,
-    );
-  const kind = target.kind ?? origin.target.kind;
-  // A known kind brings its own protocol; another one keeps what was stated.
-  const stated =
-    protocol === "known"
-      ? undefined
-      : (protocol ?? (knownKind(kind) ? undefined : origin.target.protocol));
-  return {
-    ...origin,
-    target: withProtocol({ ...origin.target, ...target, kind, protocol: stated }),
-  };
-}
-
-function serviceOwned(path: string): string {
-  return path === "kind" || path === "protocol"
-    ? `${path} of an AUTO entry belongs to its service and cannot be changed here`
-    : `${path} of an AUTO entry belongs to its service: use overrides.${path}`;
-}
-
-/** Fields that only a MANUAL entry's operator owns, by their path in the contract. */
-const TARGET_FIELDS: ReadonlyMap<string, keyof Target> = new Map([
-  ["kind", "kind"],
-  ["protocol", "protocol"],
-  ["host", "host"],
-  ["port", "port"],
-  ["use_ssl", "useSsl"],
-  ["url_base", "urlBase"],
-  ["username", "username"],
-  ["password", "password"],
-]);
-
-/** What was tried with one of these is not proven with another. */
-const ACCESS_PATHS: ReadonlySet<string> = new Set(
-  [...TARGET_FIELDS.keys()].flatMap((path) => [path, `overrides.${path}`]).concat("overrides"),
-);
-
-/** Whether two states of an entry differ in what a path names. */
-function differs(a: EntryRecord, b: EntryRecord, path: string): boolean {
-  return JSON.stringify(valueAt(a, path)) !== JSON.stringify(valueAt(b, path));
-}
-
-function valueAt({ origin, ...fields }: EntryRecord, path: string): unknown {
-  const field = TARGET_FIELDS.get(path.replace(/^overrides\./, ""));
-  if (origin.source === "auto") {
-    if (path === "overrides") return Object.entries(origin.overrides).sort();
-    if (field) return origin.overrides[field as keyof Access];
-  } else if (field) return origin.target[field];
-  return fields[path as keyof OperatorFields];
 }

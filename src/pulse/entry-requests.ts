@@ -4,8 +4,9 @@ import type {
   UpdateDownloadClientRequest,
 } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { type Access, newOperatorFields, type OperatorFields } from "../core/entry.js";
-import type { EntryPatch, EntryUpdate, NewEntry } from "../core/entry-command.js";
+import type { EntryUpdate, NewEntry } from "../core/entry-command.js";
 import { checkAccess, checkOperatorFields, checkTarget } from "../core/entry-fields.js";
+import type { EntryPatch } from "../core/entry-patch.js";
 import { collect, type FieldViolation, invalid, invalidField } from "../core/errors.js";
 import { readProtocol } from "./convert.js";
 

@@ -4,13 +4,13 @@ import { newOperatorFields } from "../../src/core/entry.js";
 import {
   createEntry,
   deleteEntry,
-  type EntryPatch,
   etagOf,
   type NewEntry,
   noteTest,
   restoreEntry,
   updateEntry,
 } from "../../src/core/entry-command.js";
+import type { EntryPatch } from "../../src/core/entry-patch.js";
 import { deregister, register } from "../../src/core/registration.js";
 import { Decisions, hashOf, refusalOf, registerRequest } from "../support/decisions.js";
 

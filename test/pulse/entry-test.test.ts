@@ -4,12 +4,8 @@ import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { TestOutcome } from "../../gen/pulse/v1/download_client_service_pb.js";
 import type { Command } from "../../src/core/decision.js";
 import { newOperatorFields } from "../../src/core/entry.js";
-import {
-  createEntry,
-  deleteEntry,
-  type EntryPatch,
-  updateEntry,
-} from "../../src/core/entry-command.js";
+import { createEntry, deleteEntry, updateEntry } from "../../src/core/entry-command.js";
+import type { EntryPatch } from "../../src/core/entry-patch.js";
 import { DomainError } from "../../src/core/errors.js";
 import { systemClock } from "../../src/lib/clock.js";
 import { createEntryTester, type EntryTester } from "../../src/pulse/entry-test.js";
