@@ -18,7 +18,7 @@ import { removeCommand } from "../../src/cli/entry-commands.js";
 import { connectPulse, type PulseConnection } from "../../src/client/index.js";
 import { FakeQBittorrent, serve } from "../adapters/fake-client.js";
 import { createProgramGroup, type ProgramGroup } from "../support/processes.js";
-import { HAUL } from "../support/pulse.js";
+import { HAUL, LONG_TTL } from "../support/pulse.js";
 
 // The operator's commands, as processes against a running Pulse.
 
@@ -39,7 +39,7 @@ beforeAll(async () => {
   await writeFile(secretFile, "plain-secret-1\n");
   const token = await readFile(join(PULSE_DATA, "tokens", "admin.token"), "utf8");
   admin = connectPulse({ pulse: PULSE_URL, token });
-  await admin.registry.register(HAUL);
+  await admin.registry.register({ ...HAUL, requestedTtl: LONG_TTL });
 });
 
 afterAll(() => {
@@ -232,7 +232,11 @@ describe("one whose service is away", () => {
   };
   const box = { name: "ghost", type: "download-client", kind: "aria2", apiUrl: "http://ghost:1" };
   const appear = (type: string) =>
-    admin.registry.register({ ...identity, service: { ...box, type } });
+    admin.registry.register({
+      ...identity,
+      service: { ...box, type },
+      requestedTtl: LONG_TTL,
+    });
 
   test("is listed with --deleted, and why it is away", async () => {
     await appear("download-client");

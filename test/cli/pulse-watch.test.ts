@@ -11,7 +11,7 @@ import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
 import { connectPulse, type PulseConnection } from "../../src/client/index.js";
 import { eventually } from "../support/eventually.js";
 import type { RunningProgram } from "../support/processes.js";
-import { HAUL } from "../support/pulse.js";
+import { HAUL, LONG_TTL } from "../support/pulse.js";
 import { Stack } from "../support/stack.js";
 
 // `pulse … watch` as processes, with changes and a restart of Pulse under it.
@@ -70,7 +70,7 @@ test("tables and JSON show what there is and each change, through a restart of P
   await services.output(/^No services\.\n/);
   await Promise.all([json.output(/"snapshot"/), shown.output(/"snapshot"/)]);
 
-  const { downloadClient } = await admin.registry.register(HAUL);
+  const { downloadClient } = await admin.registry.register({ ...HAUL, requestedTtl: LONG_TTL });
   const id = downloadClient?.id ?? "";
   const line = (what: string, reason: string) =>
     new RegExp(`\\n\\S+Z +${what} +haul +.*http://192\\.168\\.1\\.10:8080/qbt +\\S+ +${reason}`);
@@ -108,6 +108,7 @@ test("overrides are blanked in JSON like what they override", async () => {
     ...HAUL,
     service: { ...HAUL.service, name: "box" },
     instanceId: "box",
+    requestedTtl: LONG_TTL,
   });
   const id = created.downloadClient?.id ?? "";
   await admin.downloadClients.updateDownloadClient({

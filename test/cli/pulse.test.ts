@@ -13,6 +13,7 @@ import {
   type ProgramGroup,
   type RunningProgram,
 } from "../support/processes.js";
+import { LONG_TTL } from "../support/pulse.js";
 
 let group: ProgramGroup;
 let server: RunningProgram;
@@ -289,8 +290,12 @@ describe("client commands", () => {
       },
       serviceUsername: "me",
       serviceApiKey: "hunter2-hunter2",
+      requestedTtl: LONG_TTL,
     });
-    await connection.registry.register({ service: { name: "greeter", type: "example" } });
+    await connection.registry.register({
+      service: { name: "greeter", type: "example" },
+      requestedTtl: LONG_TTL,
+    });
     connection.close();
   });
 

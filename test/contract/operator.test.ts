@@ -11,7 +11,7 @@ import { TestOutcome } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { FakeQBittorrent, serve } from "../adapters/fake-client.js";
 import { HeartbeatClient } from "../support/heartbeat-client.js";
-import { type Clients, HAUL, PROTOCOLS, Scope, TestPulse } from "../support/pulse.js";
+import { type Clients, HAUL, LONG_TTL, PROTOCOLS, Scope, TestPulse } from "../support/pulse.js";
 import { failure } from "../support/status.js";
 
 /** Every path that a mask may name, of an AUTO and of a MANUAL entry. */
@@ -49,6 +49,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     ...HAUL,
     service: { ...HAUL.service, name: name("haul"), ...change },
     instanceId: name("instance"),
+    requestedTtl: LONG_TTL,
   });
 
   async function makeEntry(change: object = {}): Promise<DownloadClient> {

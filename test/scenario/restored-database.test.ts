@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
 import { readResumeToken } from "../../src/pulse/resume-token.js";
 import { eventually } from "../support/eventually.js";
 import type { RunningProgram } from "../support/processes.js";
-import { HAUL } from "../support/pulse.js";
+import { HAUL, LONG_TTL } from "../support/pulse.js";
 import { Stack } from "../support/stack.js";
 import { RecordedWatcher } from "../support/watch-recorder.js";
 import type { RecordedResponse, Truth } from "../support/watch-recording.js";
@@ -59,7 +59,7 @@ const register = (name: string, apiUrl = HAUL.service.apiUrl) =>
     ...HAUL,
     service: { ...HAUL.service, name, apiUrl },
     instanceId: `instance-of-${name}`,
-    requestedTtl: { seconds: 300n, nanos: 0 }, // nobody lapses meanwhile
+    requestedTtl: LONG_TTL,
   });
 
 const deregister = (name: string) =>

@@ -119,3 +119,6 @@ export const HAUL = {
   serviceUsername: "admin",
   serviceApiKey: "the-api-key-of-haul",
 };
+
+/** For what nobody keeps alive, and must not lapse before a test is over. */
+export const LONG_TTL = { seconds: 300n, nanos: 0 };
