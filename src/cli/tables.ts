@@ -11,6 +11,7 @@ import {
 import { ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
 import { type Service, ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
 import { ScopeSchema, type Token } from "../../gen/pulse/v1/token_service_pb.js";
+import { inUrl } from "../lib/host.js";
 import { enumWord } from "./options.js";
 import { cell, stateCell } from "./output.js";
 import { renderTable } from "./table.js";
@@ -81,8 +82,7 @@ export function tokensTable(tokens: readonly Token[]): string {
 }
 
 export function addressOf(entry: DownloadClient): string {
-  const host = entry.host.includes(":") ? `[${entry.host}]` : entry.host;
-  return `${entry.useSsl ? "https" : "http"}://${host}:${entry.port}${entry.urlBase}`;
+  return `${entry.useSsl ? "https" : "http"}://${inUrl(entry.host)}:${entry.port}${entry.urlBase}`;
 }
 
 /** An instant to the second, in UTC. */

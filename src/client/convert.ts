@@ -22,7 +22,7 @@ import type {
 } from "./registration.js";
 import type { LostReason, SessionEvent } from "./session-state.js";
 
-const PROTOCOLS = { torrent: Protocol.TORRENT, usenet: Protocol.USENET } as const;
+export const PROTOCOLS = { torrent: Protocol.TORRENT, usenet: Protocol.USENET } as const;
 const CREDENTIAL_STATES = {
   unverified: CredentialState.UNVERIFIED,
   verified: CredentialState.VERIFIED,

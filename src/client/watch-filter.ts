@@ -1,12 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Availability } from "../../gen/pulse/v1/download_client_pb.js";
 import type { WatchDownloadClientsRequestSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
-import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import type { WatchServicesRequestSchema } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
+import { PROTOCOLS } from "./convert.js";
 import type { DownloadClientFilter, ServiceFilter } from "./watching.js";
 
-const PROTOCOLS = { torrent: Protocol.TORRENT, usenet: Protocol.USENET } as const;
 const AVAILABILITIES = {
   online: Availability.ONLINE,
   degraded: Availability.DEGRADED,

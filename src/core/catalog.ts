@@ -99,6 +99,12 @@ export class Catalog {
     return this.#services.get(id) ?? this.#base?.service(id);
   }
 
+  /** The service, unless it was removed. */
+  presentService(id: string): ServiceRecord | undefined {
+    const service = this.service(id);
+    return service?.removed ? undefined : service;
+  }
+
   serviceByInstance(instanceId: string): ServiceRecord | undefined {
     const id = this.#serviceIdByInstance.get(instanceId);
     return id === undefined ? this.#base?.serviceByInstance(instanceId) : this.service(id);
@@ -131,6 +137,12 @@ export class Catalog {
   entryOf(serviceId: string): EntryRecord | undefined {
     const id = this.#entryIdByService.get(serviceId);
     return id === undefined ? this.#base?.entryOf(serviceId) : this.entry(id);
+  }
+
+  /** The entry, if managers see it. */
+  visibleEntry(id: string): ResolvedEntry | undefined {
+    const resolved = this.resolvedEntry(id);
+    return resolved && isVisible(resolved) ? resolved : undefined;
   }
 
   /** The entry that has this name, be it hidden: a name waits for its service's return. */
@@ -182,14 +194,10 @@ export class Catalog {
   /** What watchers see of a change's subject now. */
   #seen({ subject, subjectId }: Change): ServiceRecord | ResolvedEntry | TokenRecord | undefined {
     switch (subject) {
-      case "service": {
-        const service = this.service(subjectId);
-        return service?.removed ? undefined : service;
-      }
-      case "download-client": {
-        const resolved = this.resolvedEntry(subjectId);
-        return resolved && isVisible(resolved) ? resolved : undefined;
-      }
+      case "service":
+        return this.presentService(subjectId);
+      case "download-client":
+        return this.visibleEntry(subjectId);
       case "token":
         return this.token(subjectId);
     }

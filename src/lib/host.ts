@@ -3,6 +3,11 @@ export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
+/** A host as it stands in a URL: an IPv6 address gets its brackets. */
+export function inUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
 /**
  * Whether nothing but this host is behind it: `localhost`, `::1` or an address of
  * 127.0.0.0/8. An IPv6 address must come without brackets.

@@ -103,8 +103,7 @@ function messageOf(
   leases: Leases,
   withCredentials: boolean,
 ): DownloadClient {
-  const load = resolved.service && leases.ofService(resolved.service.id)?.load;
-  return downloadClientOf(resolved, load, withCredentials);
+  return downloadClientOf(resolved, leases.loadOf(resolved.service), withCredentials);
 }
 
 function handleList(

@@ -6,6 +6,7 @@ import { noteTest } from "../core/entry-command.js";
 import { DomainError, notFound } from "../core/errors.js";
 import type { CredentialState } from "../core/service.js";
 import type { Clock } from "../lib/clock.js";
+import { inUrl } from "../lib/host.js";
 import type { Registry } from "./registry.js";
 
 /** What a test of an entry has shown. No text holds a secret. */
@@ -105,6 +106,5 @@ function unknownKind(kind: string): string {
 }
 
 function urlOf({ host, port, useSsl, urlBase }: EntryFacts): string {
-  const name = host.includes(":") ? `[${host}]` : host;
-  return `${useSsl ? "https" : "http"}://${name}:${port}${urlBase}`;
+  return `${useSsl ? "https" : "http"}://${inUrl(host)}:${port}${urlBase}`;
 }

@@ -107,6 +107,11 @@ export class Leases {
     return this.#byService.get(service.id)?.lastSeenAt ?? service.lastSeenAt;
   }
 
+  /** What the service last said of how busy it is. */
+  loadOf(service: ServiceRecord | undefined): Load | undefined {
+    return service && this.#byService.get(service.id)?.load;
+  }
+
   grantOf(service: ServiceRecord): Grant {
     return grantFor(service.ttlMs, this.size, this.#options.policy);
   }

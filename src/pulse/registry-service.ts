@@ -246,7 +246,7 @@ function handleGetService(
   leases: Leases,
 ): MessageInitShape<typeof GetServiceResponseSchema> {
   if (id === "") throw invalidField("id", "is required");
-  const service = catalog.service(id);
-  if (!service || service.removed) throw notFound("service", id);
+  const service = catalog.presentService(id);
+  if (!service) throw notFound("service", id);
   return { service: serviceOf(service, leases.lastSeenAt(service)) };
 }

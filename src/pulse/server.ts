@@ -7,7 +7,7 @@ import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
 import { RegistryTime } from "../core/registry-time.js";
 import { type Clock, systemClock } from "../lib/clock.js";
-import { isLoopbackHost } from "../lib/host.js";
+import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { openSqliteStore } from "../store/sqlite.js";
@@ -328,7 +328,7 @@ function toStartError(
 }
 
 function urlOf({ host, port }: WireServer): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `http://${inUrl(host)}:${port}`;
 }
 
 function sendJson(response: ServerResponse, status: number, body: object): void {

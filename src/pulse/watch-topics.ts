@@ -15,7 +15,7 @@ import {
 import { type Service, ServiceSchema } from "../../gen/pulse/v1/service_pb.js";
 import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
 import type { Catalog } from "../core/catalog.js";
-import { isVisible, type ResolvedEntry } from "../core/entry.js";
+import type { ResolvedEntry } from "../core/entry.js";
 import {
   type EntryTraits,
   type ServiceTraits,
@@ -40,10 +40,8 @@ export function downloadClientTopic({
   leases,
   bookmarkInterval,
 }: WatchTopicOptions): WatchTopic<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse> {
-  const messageOf = (item: ResolvedEntry, withCredentials: boolean) => {
-    const load = item.service && leases.ofService(item.service.id)?.load;
-    return downloadClientOf(item, load, withCredentials);
-  };
+  const messageOf = (item: ResolvedEntry, withCredentials: boolean) =>
+    downloadClientOf(item, leases.loadOf(item.service), withCredentials);
   const respond = (
     event: MessageInitShape<typeof WatchDownloadClientsResponseSchema>["event"],
     { revision, token }: Meta,
@@ -63,10 +61,7 @@ export function downloadClientTopic({
   return {
     subject: "download-client",
     items: () => catalog.entries(),
-    find(id) {
-      const resolved = catalog.resolvedEntry(id);
-      return resolved && isVisible(resolved) ? resolved : undefined;
-    },
+    find: (id) => catalog.visibleEntry(id),
     traitsOf: traitsOfEntry,
     sizeOf: (item) => (item ? sizeOf(item.entry) + (item.service ? sizeOf(item.service) : 0) : 0),
     snapshot(items, withCredentials, meta) {
@@ -113,10 +108,7 @@ export function serviceTopic({
   return {
     subject: "service",
     items: () => catalog.services(),
-    find(id) {
-      const service = catalog.service(id);
-      return service?.removed ? undefined : service;
-    },
+    find: (id) => catalog.presentService(id),
     traitsOf: traitsOfService,
     sizeOf: (item) => (item ? sizeOf(item) : 0),
     snapshot(items, _withCredentials, meta) {

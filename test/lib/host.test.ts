@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { hostOf, isLoopbackHost, isUnspecifiedHost } from "../../src/lib/host.js";
+import { hostOf, inUrl, isLoopbackHost, isUnspecifiedHost } from "../../src/lib/host.js";
 
 it.each(["localhost", "::1", "127.0.0.1", "127.255.255.255"])("%s is loopback", (host) => {
   expect(isLoopbackHost(host)).toBe(true);
@@ -31,3 +31,9 @@ it.each([
 it("an IPv6 address loses its brackets", () => {
   expect(hostOf(new URL("http://[fd00::1]:80/x"))).toBe("fd00::1");
 });
+
+it.each([
+  ["nas.local", "nas.local"],
+  ["127.0.0.1", "127.0.0.1"],
+  ["::1", "[::1]"],
+])("%s stands in a URL as %s", (host, text) => expect(inUrl(host)).toBe(text));
