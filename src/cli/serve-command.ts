@@ -19,6 +19,7 @@ const MAX_HISTORY_CHANGES = 1_000_000;
 interface ServeOptions {
   readonly listen: HostPort;
   readonly data?: string;
+  readonly database?: string;
   readonly insecure?: boolean;
   readonly forgetAfter?: number;
   readonly historyChanges?: number;
@@ -32,6 +33,12 @@ export function serveCommand(): Command {
     .description("run Pulse")
     .addOption(hostPortOption("PULSE_LISTEN", "127.0.0.1:9696"))
     .addOption(pulseDataOption())
+    .addOption(
+      new Option(
+        "--database <url>",
+        "postgres://… of a database that several Pulses may share; default: one of its own in the data directory",
+      ).env("PULSE_DATABASE"),
+    )
     .addOption(
       new Option(
         "--insecure",
@@ -67,12 +74,15 @@ export function serveCommand(): Command {
     .action(async (options: ServeOptions) => {
       const { env } = process;
       const { forgetAfter, historyChanges, historyAge } = options;
+      // The arguments may hold a password, and everybody on this host can read them.
+      process.title = "pulse serve";
       const log = createLogger(options.logLevel);
       const { startPulse } = await import("../pulse/index.js"); // the other commands need no database
       await runUntilStopped(log, async () => {
         const server = await startPulse({
           listen: options.listen,
           dataDirectory: pulseDataDirectory(options.data, env),
+          ...(options.database === undefined ? {} : { database: options.database }),
           ...(env.PULSE_SECRET_KEY ? { secretKey: env.PULSE_SECRET_KEY } : {}),
           ...(forgetAfter === undefined ? {} : { forgetAfterMs: forgetAfter }),
           history: {

@@ -25,6 +25,15 @@ interface Applied<Subject extends Change["subject"], Item> {
 type Records = Pick<Commit, "services" | "entries" | "tokens"> &
   Partial<Pick<Commit, "removedEntryIds">>;
 
+/** What a catalog begins with: all records at one revision. */
+export interface StoredCatalog {
+  readonly revision: bigint;
+  readonly stamp: string;
+  readonly services: readonly ServiceRecord[];
+  readonly entries: readonly EntryRecord[];
+  readonly tokens: readonly TokenRecord[];
+}
+
 /**
  * All records of a registry, indexed. A catalog over a base reads through to it
  * and writes only into itself: a draft, in which the commands of one batch see
@@ -53,16 +62,29 @@ export class Catalog {
     this.#serviceCount = base ? base.#serviceCount : 0;
   }
 
-  static load(stored: {
-    readonly revision: bigint;
-    readonly stamp: string;
-    readonly services: readonly ServiceRecord[];
-    readonly entries: readonly EntryRecord[];
-    readonly tokens: readonly TokenRecord[];
-  }): Catalog {
+  static load(stored: StoredCatalog): Catalog {
     const catalog = new Catalog(undefined, stored.revision, stored.stamp);
     catalog.#put(stored);
     return catalog;
+  }
+
+  /** Forgets all and begins anew with this; not of a draft. */
+  replace(stored: StoredCatalog): void {
+    for (const index of [
+      this.#services,
+      this.#serviceIdByInstance,
+      this.#anonymousByPair,
+      this.#pinnedByPair,
+      this.#entries,
+      this.#entryIdByService,
+      this.#entryIdByName,
+      this.#tokens,
+    ])
+      index.clear();
+    this.#serviceCount = 0;
+    this.#revision = stored.revision;
+    this.#stamp = stored.stamp;
+    this.#put(stored);
   }
 
   draft(): Catalog {

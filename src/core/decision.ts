@@ -1,7 +1,7 @@
 import type { Catalog } from "./catalog.js";
 import type { Change, ChangeReason, UnstampedCommit } from "./change.js";
 import { type EntryRecord, factsDiffer, hasOwnLogin, isVisible, resolveEntry } from "./entry.js";
-import type { ServiceRecord } from "./service.js";
+import type { Holding, ServiceRecord } from "./service.js";
 
 /** What a decision may know beside the catalog. */
 export interface DecisionContext {
@@ -12,6 +12,11 @@ export interface DecisionContext {
   readonly at: number;
   /** Registry time in ms. */
   readonly registryNow: number;
+  /**
+   * Where a service's lease stands as this commits; undefined if nobody but this
+   * Pulse holds leases, or it was not asked for.
+   */
+  readonly holdingOf: (serviceId: string) => Holding | undefined;
   /** A new id for a record. */
   readonly newId: () => string;
   /** A new random secret, as URL-safe text. */

@@ -1,3 +1,4 @@
+import type { Catalog } from "./catalog.js";
 import type { ChangeReason } from "./change.js";
 import { type Command, commitService, type DecisionContext } from "./decision.js";
 import {
@@ -8,7 +9,7 @@ import {
 } from "./entry.js";
 import { DomainError } from "./errors.js";
 import { leaseIdOf } from "./lease.js";
-import type { CredentialState, ServiceRecord, ServiceSpec } from "./service.js";
+import type { CredentialState, Holding, ServiceRecord, ServiceSpec } from "./service.js";
 
 /** A Register that has passed the checks of its form. */
 export interface RegisterRequest {
@@ -26,8 +27,8 @@ export interface RegisterRequest {
   readonly ttlMs: number;
   /** The lease that the registrant says it holds; empty if none. */
   readonly heldLeaseId: string;
-  /** Whether the stream of a lease is open; asked at the last moment. */
-  readonly isAttached: (leaseId: string) => boolean;
+  /** Whether the stream of a lease is open, here or at the node that holds it; asked at the last moment. */
+  readonly isAttached: (leaseId: string, holding: Holding | undefined) => boolean;
 }
 
 export interface RegisterOutcome {
@@ -84,7 +85,7 @@ export function register(
         context,
         before,
         service,
-        reasonOf(request, before),
+        reasonOf(request, before, context),
         firstEntry(service, context),
       ),
       outcome: { service, newSecret },
@@ -92,10 +93,26 @@ export function register(
   };
 }
 
-function reasonOf(request: RegisterRequest, before: ServiceRecord | undefined): ChangeReason {
+function reasonOf(
+  request: RegisterRequest,
+  before: ServiceRecord | undefined,
+  { holdingOf }: DecisionContext,
+): ChangeReason {
   if (!before || before.removed) return "registered";
   const isOwn = request.heldLeaseId === before.leaseId || !before.leaseActive;
-  return !isOwn && request.isAttached(before.leaseId) ? "superseded" : "re-registered";
+  return !isOwn && request.isAttached(before.leaseId, holdingOf(before.id))
+    ? "superseded"
+    : "re-registered";
+}
+
+/** The service that a Register would replace, as far as is known now. */
+export function serviceToReplace(
+  { instanceId, spec }: Pick<RegisterRequest, "instanceId" | "spec">,
+  catalog: Catalog,
+): ServiceRecord | undefined {
+  return instanceId === ""
+    ? catalog.anonymousService(spec.type, spec.name)
+    : catalog.serviceByInstance(instanceId);
 }
 
 /** The record of the identity that the request claims, if it may claim it. */
@@ -110,9 +127,9 @@ function findIdentity(
         `the name ${JSON.stringify(name)} of type ${type} belongs to an instance with a secret; send its instance_id and instance_secret, or choose another name`,
         { kind: "denied", reason: "IDENTITY_PINNED" },
       );
-    return catalog.anonymousService(type, name);
+    return serviceToReplace(request, catalog);
   }
-  const before = catalog.serviceByInstance(request.instanceId);
+  const before = serviceToReplace(request, catalog);
   if (before?.secretHash !== undefined && before.secretHash !== request.secretHash)
     throw new DomainError(
       "instance_secret does not fit this instance_id: send the secret of its first Register, or choose another instance_id",

@@ -25,3 +25,37 @@ export class RegistryTime {
     return this.#nowMs;
   }
 }
+
+/**
+ * Registry time as several nodes share it: the database keeps it, by its own
+ * clock, and each node asks now and then. In between it goes on here, but for
+ * `maxAheadMs` at most: with the database away it stands still for everybody.
+ */
+export class SharedRegistryTime {
+  #heardMs: number;
+  #heardAt: number;
+  #nowMs: number;
+
+  constructor(
+    startMs: number,
+    private readonly monotonicNow: () => number,
+    private readonly maxAheadMs: number,
+  ) {
+    this.#heardMs = startMs;
+    this.#nowMs = startMs;
+    this.#heardAt = monotonicNow();
+  }
+
+  /** What the database says it is. */
+  hear(ms: number): void {
+    this.#heardMs = ms;
+    this.#heardAt = this.monotonicNow();
+  }
+
+  /** Registry time in ms; never goes back. */
+  now(): number {
+    const sinceMs = Math.min(this.monotonicNow() - this.#heardAt, this.maxAheadMs);
+    this.#nowMs = Math.max(this.#nowMs, this.#heardMs + sinceMs);
+    return this.#nowMs;
+  }
+}

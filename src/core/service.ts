@@ -34,6 +34,22 @@ export interface Presence {
 }
 
 /**
+ * Where a lease stands in a store that several nodes share: which of them has the
+ * stream, and when the instance lapses if none has. Instants in registry time,
+ * but for `lastSeenAt`.
+ */
+export interface Holding {
+  readonly leaseId: string;
+  /** The node at which the instance's stream is open; undefined: none, so that any may let it lapse. */
+  readonly nodeId: string | undefined;
+  /** When the instance turns OFFLINE unless a node takes it. Not after `leaseExpiresAt`. */
+  readonly lapsesAt: number;
+  readonly leaseExpiresAt: number;
+  /** Wall-clock ms. */
+  readonly lastSeenAt: number;
+}
+
+/**
  * One instance as it is stored: registration, identity and lease in one row, so
  * that a restart of Pulse forgets no lease. Immutable; a change makes a new one.
  */

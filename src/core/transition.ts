@@ -1,6 +1,6 @@
 import type { ChangeReason } from "./change.js";
 import { type Command, commitService } from "./decision.js";
-import type { Presence, ServiceStatus } from "./service.js";
+import type { Holding, Presence, ServiceStatus } from "./service.js";
 
 /** A change of status, decided by liveness and fenced by the lease it was decided for. */
 export interface TransitionRequest {
@@ -15,7 +15,7 @@ export interface TransitionRequest {
   /** Whether the lease ends with it. */
   readonly endsLease: boolean;
   /** Asked at the last moment: false if the instance gave a sign of life since this was requested. */
-  readonly isStillDue?: () => boolean;
+  readonly isStillDue?: (holding: Holding | undefined) => boolean;
 }
 
 /** Outcome: whether the lease was still the service's own, and the transition still due. */
@@ -23,7 +23,8 @@ export function transition(request: TransitionRequest): Command<boolean> {
   return (context) => {
     const before = context.catalog.service(request.serviceId);
     const isOurs = before?.leaseActive && before.leaseId === request.leaseId;
-    if (!isOurs || request.isStillDue?.() === false) return { commit: undefined, outcome: false };
+    const isDue = () => request.isStillDue?.(context.holdingOf(request.serviceId)) ?? true;
+    if (!isOurs || !isDue()) return { commit: undefined, outcome: false };
     const { status, statusReason } = request;
     const same = before.status === status && before.statusReason === statusReason;
     if (same && !request.endsLease) return { commit: undefined, outcome: true };

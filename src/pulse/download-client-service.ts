@@ -30,6 +30,7 @@ import { allows } from "../core/token.js";
 import type { Clock } from "../lib/clock.js";
 import { callerOf } from "./authenticate.js";
 import { credentialStateOf, downloadClientOf, readAvailability, readProtocol } from "./convert.js";
+import { deferResponses } from "./deferred-responses.js";
 import { readEntryUpdate, readNewEntry } from "./entry-requests.js";
 import { createEntryTester, type EntryTester } from "./entry-test.js";
 import type { ScopeTable } from "./guard.js";
@@ -84,7 +85,10 @@ export function createDownloadClientService(
     },
     restoreDownloadClient: ({ id }, context) =>
       run(restoreEntry(required(id), operatorOf(context))),
-    testDownloadClient: ({ id }, context) => handleTest(required(id), context, tester),
+    async testDownloadClient({ id }, context) {
+      await registry.freshen();
+      return handleTest(required(id), context, tester);
+    },
   };
 }
 
@@ -106,12 +110,14 @@ function messageOf(
   return downloadClientOf(resolved, leases.loadOf(resolved.service), withCredentials);
 }
 
-function handleList(
+async function handleList(
   request: ListDownloadClientsRequest,
   context: HandlerContext,
-  { registry: { catalog }, leases, history }: DownloadClientServiceOptions,
-): MessageInitShape<typeof ListDownloadClientsResponseSchema> {
+  { registry, leases, history }: DownloadClientServiceOptions,
+): Promise<MessageInitShape<typeof ListDownloadClientsResponseSchema>> {
   const filter = readFilter(request);
+  const stale = await registry.freshen();
+  const { catalog } = registry;
   const entries = [...catalog.entries(), ...(request.showDeleted ? catalog.hiddenEntries() : [])];
   const page = pageOf(
     entries.filter((resolved) => matchesEntry(filter, traitsOfEntry(resolved))),
@@ -125,21 +131,25 @@ function handleList(
     nextPageToken: page.nextPageToken,
     revision: catalog.revision,
     resumeToken: writeResumeToken(history.point),
+    stale,
   };
 }
 
 function handleWatch(
   request: WatchDownloadClientsRequest,
   context: HandlerContext,
-  { hub }: DownloadClientServiceOptions,
+  { registry, hub }: DownloadClientServiceOptions,
 ): AsyncIterable<WatchDownloadClientsResponse> {
   const filter = readFilter(request);
-  return hub.watch({
-    matches: (traits) => matchesEntry(filter, traits),
-    withCredentials: mayReadCredentials(context),
-    filterKey: JSON.stringify(filter),
-    resumeToken: request.resumeToken,
-    tokenId: callerOf(context).tokenId,
+  return deferResponses(async () => {
+    await registry.freshen();
+    return hub.watch({
+      matches: (traits) => matchesEntry(filter, traits),
+      withCredentials: mayReadCredentials(context),
+      filterKey: JSON.stringify(filter),
+      resumeToken: request.resumeToken,
+      tokenId: callerOf(context).tokenId,
+    });
   });
 }
 

@@ -1,22 +1,16 @@
 import { LapseGuard } from "../core/liveness.js";
-import { type Clock, repeat, type Timer } from "../lib/clock.js";
+import { type Clock, repeat } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
-import { type Store, StoreUnavailableError } from "../store/store.js";
-import { type Leases, type LiveLease, presenceOf } from "./leases.js";
+import type { DueLease } from "../store/store.js";
+import type { Leases, LiveLease } from "./leases.js";
 
 /** How often leases are looked at, in ms: what a lapse may be late by. */
 export const SWEEP_INTERVAL_MS = 250;
-/**
- * The first flush comes soon, and each later one after twice the time, up to 5 s:
- * however short the runs of a Pulse that is killed all the time, registry time
- * gets on by a third of them at least, and the dead expire.
- */
-const FIRST_FLUSH_MS = 250;
-const MAX_FLUSH_INTERVAL_MS = 5_000;
 
 export interface ExpiryOptions {
   readonly leases: Leases;
-  readonly store: Store;
+  /** Those that are due and that no node holds, as last seen in a shared store. */
+  readonly dueElsewhere?: () => readonly DueLease[];
   readonly clock: Clock;
   readonly registryNow: () => number;
   /** TTL in which lapses are counted together. */
@@ -29,24 +23,20 @@ export interface ExpiryOptions {
 export interface Expiry {
   /** True while more than half of the fleet lapsing at once is taken for our own fault. */
   readonly isHeld: boolean;
-  /** Ends the timers and writes what is unflushed. */
-  stop(): Promise<void>;
+  stop(): void;
 }
 
-/** Sweeps the leases, carries out lapses, and flushes signs of life in batches. */
+/** Sweeps the leases and carries out lapses. */
 export function startExpiry(options: ExpiryOptions): Expiry {
-  const { leases, store, clock, registryNow, log } = options;
+  const { leases, dueElsewhere = () => [], registryNow, log } = options;
   const guard = new LapseGuard(options.windowMs);
   let isHeld = false;
-  let flushing = Promise.resolve();
 
-  const sweeps = repeat(clock, SWEEP_INTERVAL_MS, sweep);
-  let nextFlush: Timer;
-  flushIn(FIRST_FLUSH_MS);
+  const sweeps = repeat(options.clock, SWEEP_INTERVAL_MS, sweep);
 
   function sweep(): void {
     const now = registryNow();
-    const due: [LiveLease, "expired" | "disconnected"][] = [];
+    const due: (() => void)[] = [];
     let alive = 0;
     for (const lease of leases.all()) {
       const isOffline = lease.record.status === "offline";
@@ -54,11 +44,15 @@ export function startExpiry(options: ExpiryOptions): Expiry {
       const lapse = leases.lapse(lease, now);
       if (!lapse || lease.isChanging) continue;
       if (isOffline) leases.carryOutLapse(lease, lapse);
-      else due.push([lease, lapse]);
+      else due.push(() => leases.carryOutLapse(lease, lapse));
+    }
+    for (const { serviceId, holding } of dueElsewhere()) {
+      const lease: LiveLease | undefined = leases.ofDue(serviceId, holding);
+      if (lease && !lease.isChanging) due.push(() => leases.carryOutDue(lease, holding));
     }
     const mayLapse = guard.allows(now, due.length, alive);
     setHeld(guard.state.name === "holding", due.length, alive);
-    if (mayLapse) for (const [lease, lapse] of due) leases.carryOutLapse(lease, lapse);
+    if (mayLapse) for (const carryOut of due) carryOut();
   }
 
   function setHeld(held: boolean, due: number, alive: number): void {
@@ -69,43 +63,10 @@ export function startExpiry(options: ExpiryOptions): Expiry {
     options.onHold(held);
   }
 
-  function flushIn(delayMs: number): void {
-    nextFlush = clock.setTimer(delayMs, () => {
-      startFlush();
-      flushIn(Math.min(2 * delayMs, MAX_FLUSH_INTERVAL_MS));
-    });
-  }
-
-  function startFlush(): void {
-    flushing = flushing.then(flush);
-  }
-
-  async function flush(): Promise<void> {
-    const taken = leases.takeUnflushed();
-    if (taken.size === 0 && leases.size === 0) return;
-    const presences = [...taken].map((lease) => ({
-      serviceId: lease.record.id,
-      leaseId: lease.record.leaseId,
-      ...presenceOf(lease),
-    }));
-    try {
-      await store.flush({ registryTimeMs: registryNow(), presences });
-    } catch (error) {
-      leases.unflushed(taken); // the next flush takes them along
-      if (!(error instanceof StoreUnavailableError))
-        log.error({ err: error }, "expiry.flush_failed");
-    }
-  }
-
   return {
     get isHeld() {
       return isHeld;
     },
-    async stop() {
-      sweeps.cancel();
-      nextFlush.cancel();
-      startFlush();
-      await flushing;
-    },
+    stop: () => sweeps.cancel(),
   };
 }

@@ -1,9 +1,11 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { DomainError } from "../core/errors.js";
 import type { Scope, TokenRecord } from "../core/token.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
 import { authenticate } from "./authenticate.js";
+import { deferResponses } from "./deferred-responses.js";
 import { toStatus } from "./status.js";
 
 /** The scopes that let a call pass, for every RPC of a service: any one of them is enough. */
@@ -13,6 +15,8 @@ export type ScopeTable<S extends DescService> = {
 
 export interface GuardOptions {
   readonly tokenById: (id: string) => TokenRecord | undefined;
+  /** Learns of tokens that others have made; undefined: nobody else makes any. */
+  readonly learnTokens: (() => Promise<void>) | undefined;
   /** Throws if Pulse takes no new calls. */
   readonly admit: () => void;
   readonly log: Log;
@@ -48,7 +52,8 @@ function guardMethod(
   scopes: readonly Scope[],
   options: GuardOptions,
 ): Handler {
-  const { tokenById, admit, log, random } = options;
+  const { tokenById, learnTokens, admit, log, random } = options;
+  const isUnary = method.methodKind === "unary" || method.methodKind === "client_streaming";
   const fail = (error: unknown): never => {
     throw toStatus(error, log, random);
   };
@@ -58,15 +63,30 @@ function guardMethod(
       authenticate(context, scopes, tokenById);
       return handler(request, context);
     } catch (error) {
-      return fail(error);
+      if (!learnTokens || !mayBeNew(error)) return fail(error);
+      const again = async () => {
+        await learnTokens();
+        authenticate(context, scopes, tokenById);
+        return handler(request, context);
+      };
+      return isUnary ? again() : deferResponses(again as () => Promise<AsyncIterable<unknown>>);
     }
   };
-  if (method.methodKind === "unary" || method.methodKind === "client_streaming")
+  if (isUnary)
     return (request, context) => {
       const reply = start(request, context);
       return reply instanceof Promise ? reply.catch(fail) : reply;
     };
   return (request, context) => withStatus(start(request, context) as AsyncIterable<unknown>, fail);
+}
+
+/** Whether the token may be one that this Pulse does not know yet. */
+function mayBeNew(error: unknown): boolean {
+  return (
+    error instanceof DomainError &&
+    error.refusal.kind === "unauthenticated" &&
+    error.refusal.reason === "TOKEN_INVALID"
+  );
 }
 
 /** The same responses; an error among them leaves as a status. */

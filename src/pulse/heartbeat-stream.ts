@@ -91,10 +91,13 @@ export class HeartbeatStream
     try {
       for await (const request of requests) {
         if (this.#state.name !== "open") return;
-        const answer = request.goodbye
-          ? this.#answer(request, await this.#goodbye(request))
-          : this.#answer(request, this.#renew(request));
-        this.#push(answer);
+        let outcome = request.goodbye ? await this.#goodbye(request) : this.#renew(request);
+        if (outcome.kind === "lost" && outcome.reason === "unknown") {
+          // Perhaps another node has just given it. If nobody can say, nobody says that it is lost.
+          await this.#leases.catchUp();
+          outcome = request.goodbye ? await this.#goodbye(request) : this.#renew(request);
+        }
+        this.#push(this.#answer(request, outcome));
         if (this.#waiting.length >= MAX_WAITING) await this.#untilRead();
       }
       this.#end(undefined);

@@ -55,14 +55,20 @@ export interface HistoryStart {
 export class History {
   readonly #epoch: string;
   readonly #policy: HistoryPolicy;
-  #commits: PastCommit[];
+  #commits: PastCommit[] = [];
   #newest: { readonly revision: bigint; readonly stamp: string };
 
   constructor(start: HistoryStart, policy: HistoryPolicy) {
     this.#epoch = start.epoch;
     this.#policy = policy;
     this.#newest = start;
-    this.#commits = start.history.map((commit) => ({ ...commit, before: UNKNOWN }));
+    this.restart(start);
+  }
+
+  /** Forgets all and begins anew with this, which is of the same epoch. */
+  restart({ revision, stamp, history }: HistoryStart): void {
+    this.#newest = { revision, stamp };
+    this.#commits = history.map((commit) => ({ ...commit, before: UNKNOWN }));
   }
 
   /** The newest commit. */

@@ -1,2 +1,3 @@
 export { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
-export { type PulseOptions, type PulseServer, StartError, startPulse } from "./server.js";
+export { type PulseOptions, type PulseServer, startPulse } from "./server.js";
+export { StartError } from "./start-error.js";

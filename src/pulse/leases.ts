@@ -1,5 +1,4 @@
 import type { Load } from "../../gen/pulse/v1/load_pb.js";
-import type { Commit } from "../core/change.js";
 import {
   type Grant,
   grantFor,
@@ -7,11 +6,12 @@ import {
   type LeasePolicy,
   lostReason,
 } from "../core/lease.js";
-import type { Presence, ServiceRecord, ServiceStatus } from "../core/service.js";
-import { transition } from "../core/transition.js";
+import type { Holding, Presence, ServiceRecord, ServiceStatus } from "../core/service.js";
+import { type TransitionRequest, transition } from "../core/transition.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Registry } from "./registry.js";
+import { storeUnavailable } from "./status.js";
 
 /** A heartbeat stream, as its leases see it. */
 export interface LeaseStream {
@@ -23,7 +23,10 @@ type Link =
   /** No stream: it was just registered, restored, or is renewed by Register alone. Only its TTL counts. */
   | { readonly name: "none" }
   | { readonly name: "attached"; readonly stream: LeaseStream }
-  /** Its stream broke without goodbye: OFFLINE from `graceEndsAt` (registry time) on. */
+  /**
+   * Its stream broke without goodbye: OFFLINE from `graceEndsAt` (registry time) on. In a
+   * shared store that is written down instead, and the lease has no link here any more.
+   */
   | { readonly name: "broken"; readonly graceEndsAt: number };
 
 /** A lease that can be renewed, in memory. Its durable half is the service's record. */
@@ -59,7 +62,22 @@ export type HeartbeatOutcome =
   | { readonly kind: "renewed"; readonly grant: Grant }
   | { readonly kind: "lost"; readonly reason: LeaseLostReason };
 
+/** Why an instance turns OFFLINE that does not leave. */
+export type Lapse = "expired" | "disconnected";
+
 const NO_LINK: Link = { name: "none" };
+
+/** The part that this node has in leases which it shares with others. */
+export interface Node {
+  /** Among all that share the store. */
+  readonly id: string;
+  /** Whether a lease of this TTL may still be acknowledged, though the others may think that this node is dead. */
+  mayPromise(ttlMs: number): boolean;
+  /** The instance's stream is open here. */
+  claim(lease: LiveLease): void;
+  /** Its stream is not open here any more. */
+  release(lease: LiveLease): void;
+}
 
 export interface LeasesOptions {
   readonly registry: Registry;
@@ -67,11 +85,15 @@ export interface LeasesOptions {
   readonly clock: Clock;
   readonly registryNow: () => number;
   readonly log: Log;
+  /** Undefined: no other Pulse has a part in these leases. */
+  readonly node?: Node | undefined;
 }
 
 /**
  * All live leases. Renewing one touches memory only; what changes a status goes
- * through the registry as a commit, and comes back here with it.
+ * through the registry as a commit, and comes back here with it. On a store that
+ * nodes share, a lease is looked after by the node that has its stream, and without
+ * one by whichever gets there (see `carryOutDue`); the others know it from its record.
  */
 export class Leases {
   readonly #options: LeasesOptions;
@@ -81,8 +103,10 @@ export class Leases {
 
   constructor(options: LeasesOptions) {
     this.#options = options;
-    this.#restore();
-    options.registry.onCommit((commit) => this.#follow(commit));
+    if (options.node) this.#follow(options.registry.catalog.services());
+    else this.#restore();
+    options.registry.onCommit(({ services }) => this.#follow(services));
+    options.registry.onReload(({ services }) => this.#reload(services));
   }
 
   get size(): number {
@@ -91,6 +115,10 @@ export class Leases {
 
   all(): Iterable<LiveLease> {
     return this.#byId.values();
+  }
+
+  byId(leaseId: string): LiveLease | undefined {
+    return this.#byId.get(leaseId);
   }
 
   ofService(serviceId: string): LiveLease | undefined {
@@ -112,24 +140,44 @@ export class Leases {
     return service && this.#byService.get(service.id)?.load;
   }
 
+  /**
+   * Resolves once all leases are known that anybody had given when it was called.
+   * @throws DomainError if the store is down.
+   */
+  catchUp(): Promise<void> {
+    return this.#options.registry.refresh();
+  }
+
+  /** The least TTL that a fleet of this size gets, in ms. */
+  get fleetTtlMs(): number {
+    return grantFor(0, this.size, this.#options.policy).ttlMs;
+  }
+
   grantOf(service: ServiceRecord): Grant {
     return grantFor(service.ttlMs, this.size, this.#options.policy);
   }
 
-  /** Renews a lease for the instance at the other end of `stream`. Writes nothing to disk. */
+  /**
+   * Renews a lease for the instance at the other end of `stream`. Writes nothing to disk.
+   * @throws DomainError if this node has been cut off from the others for too long to promise anything.
+   */
   renew(report: HeartbeatReport, stream: LeaseStream): HeartbeatOutcome {
+    const { node } = this.#options;
     const lease = this.#byId.get(report.leaseId);
     if (!lease) return { kind: "lost", reason: this.#lostReason(report.leaseId) };
     const grant = this.grantOf(lease.record);
+    if (node && !node.mayPromise(grant.ttlMs)) throw storeUnavailable();
     lease.expiresAt = this.#options.registryNow() + grant.ttlMs;
     lease.lastSeenAt = this.#options.clock.wallNow();
     lease.credited = false;
     // The newest stream wins: when an older one closes later, nothing happens.
-    if (lease.link.name !== "attached" || lease.link.stream !== stream)
+    if (lease.link.name !== "attached" || lease.link.stream !== stream) {
       lease.link = { name: "attached", stream };
+      node?.claim(lease);
+    }
     if (report.load) lease.load = report.load;
     if (report.status) lease.reported = { status: report.status, reason: report.statusReason };
-    this.#unflushed.add(lease);
+    if (!node) this.#unflushed.add(lease);
     this.reconcile(lease);
     return { kind: "renewed", grant };
   }
@@ -155,16 +203,26 @@ export class Leases {
 
   /** A stream has ended without goodbye for the leases that still hang on it. */
   streamBroke(stream: LeaseStream, leaseIds: Iterable<string>): void {
-    const graceEndsAt = this.#options.registryNow() + this.#options.policy.reconnectGraceMs;
+    const { node, policy, registryNow } = this.#options;
+    const graceEndsAt = registryNow() + policy.reconnectGraceMs;
     for (const leaseId of leaseIds) {
       const lease = this.#byId.get(leaseId);
-      if (lease?.link.name === "attached" && lease.link.stream === stream)
-        lease.link = { name: "broken", graceEndsAt };
+      if (lease?.link.name !== "attached" || lease.link.stream !== stream) continue;
+      lease.link = node ? NO_LINK : { name: "broken", graceEndsAt };
+      node?.release(lease);
     }
   }
 
-  /** Why this lease should be OFFLINE by now, or undefined. */
-  lapse(lease: LiveLease, now: number): "expired" | "disconnected" | undefined {
+  /** The node was taken for dead, and is back: it says again which instances it has. */
+  claimAll(): void {
+    for (const lease of this.all())
+      if (lease.link.name === "attached") this.#options.node?.claim(lease);
+  }
+
+  /** Why this lease should be OFFLINE by now, or undefined; also if that is for others to find out. */
+  lapse(lease: LiveLease, now: number): Lapse | undefined {
+    const isOthers = this.#options.node && lease.link.name !== "attached";
+    if (isOthers && lease.record.status !== "offline") return undefined;
     if (lease.expiresAt <= now) return "expired";
     return lease.link.name === "broken" && lease.link.graceEndsAt <= now
       ? "disconnected"
@@ -172,14 +230,35 @@ export class Leases {
   }
 
   /** Ends a lease that ran out, or turns an instance OFFLINE whose grace is over. */
-  carryOutLapse(lease: LiveLease, lapse: "expired" | "disconnected"): void {
+  carryOutLapse(lease: LiveLease, lapse: Lapse): void {
     if (lease.record.status === "offline") {
       // Managers have known for long: that the lease ends now is no change to them.
       if (lapse === "expired") this.#drop(lease, "expired");
       return;
     }
-    const isStillDue = () => this.lapse(lease, this.#options.registryNow()) !== undefined;
-    this.#change(lease, "offline", lapse, lapse, lapse === "expired", isStillDue);
+    const { node, registryNow } = this.#options;
+    this.#change(lease, "offline", lapse, lapse, {
+      presence: presenceOf(lease),
+      isStillDue: (holding) =>
+        this.lapse(lease, registryNow()) !== undefined &&
+        (node === undefined || holding?.nodeId === node.id),
+    });
+  }
+
+  /** The lease that is due in the shared store, unless this node knows better. */
+  ofDue(serviceId: string, { leaseId }: Holding): LiveLease | undefined {
+    const lease = this.#byService.get(serviceId);
+    return lease?.record.leaseId === leaseId && lease.link.name !== "attached" ? lease : undefined;
+  }
+
+  /** Turns an instance OFFLINE that no node holds, and that is due in the shared store. */
+  carryOutDue(lease: LiveLease, { lapsesAt, leaseExpiresAt, lastSeenAt }: Holding): void {
+    const lapse = lapsesAt < leaseExpiresAt ? "disconnected" : "expired";
+    this.#change(lease, "offline", lapse, lapse, {
+      presence: { lastSeenAt, leaseExpiresAt, leaseCredited: false },
+      isStillDue: (holding) =>
+        holding !== undefined && holding.nodeId === undefined && holding.lapsesAt === lapsesAt,
+    });
   }
 
   /** Brings the recorded status in step with what the instance says of itself. */
@@ -208,9 +287,8 @@ export class Leases {
     lease: LiveLease,
     status: ServiceStatus,
     statusReason: string,
-    reason: "expired" | "disconnected" | "returned" | "status reported",
-    endsLease = false,
-    isStillDue?: () => boolean,
+    reason: Lapse | "returned" | "status reported",
+    lapsing?: Pick<TransitionRequest, "presence" | "isStillDue">,
   ): void {
     if (lease.isChanging) return;
     lease.isChanging = true;
@@ -224,9 +302,10 @@ export class Leases {
           status,
           statusReason,
           reason,
-          endsLease,
-          ...(isStillDue ? { isStillDue } : {}),
+          endsLease: reason === "expired",
+          ...lapsing,
         }),
+        lapsing && serviceId,
       )
       .then(
         () => {
@@ -246,12 +325,13 @@ export class Leases {
     return lostReason(leaseId, (id) => this.#options.registry.catalog.service(id));
   }
 
-  /** Keeps the leases in step with the records that a commit wrote. */
-  #follow(commit: Commit): void {
-    for (const record of commit.services) {
+  /** Keeps the leases in step with records that were written. */
+  #follow(records: Iterable<ServiceRecord>): void {
+    for (const record of records) {
       const lease = this.#byService.get(record.id);
       if (lease?.record.leaseId === record.leaseId && record.leaseActive) {
         lease.record = record;
+        if (this.#options.node && lease.link.name !== "attached") learn(lease, record);
         continue;
       }
       if (lease)
@@ -261,9 +341,18 @@ export class Leases {
         );
       if (record.leaseActive) {
         const added = this.#add(record, lease?.load);
-        added.expiresAt = this.#options.registryNow() + this.grantOf(record).ttlMs;
+        if (record.status !== "offline")
+          added.expiresAt = this.#options.registryNow() + this.grantOf(record).ttlMs;
       }
     }
+  }
+
+  /** A lease of which nothing is known any more was of a history that is gone. */
+  #reload(records: readonly ServiceRecord[]): void {
+    const known = new Set(records.map(({ id }) => id));
+    for (const lease of this.all()) if (!known.has(lease.record.id)) this.#drop(lease, "unknown");
+    this.#follow(records);
+    this.claimAll();
   }
 
   #add(record: ServiceRecord, load: Load | undefined): LiveLease {
@@ -273,12 +362,7 @@ export class Leases {
       expiresAt: record.leaseExpiresAt,
       lastSeenAt: record.lastSeenAt,
       credited: record.leaseCredited,
-      // Whoever gives a sign of life is online, unless it has said otherwise. The
-      // reason of an online record is the registry's word, not the instance's.
-      reported:
-        record.status === "degraded"
-          ? { status: "degraded", reason: record.statusReason }
-          : { status: "online", reason: "" },
+      reported: reportedIn(record),
       load,
       isChanging: false,
     };
@@ -312,4 +396,23 @@ export class Leases {
       this.#unflushed.add(lease);
     }
   }
+}
+
+/**
+ * What an instance said of itself, by its record. Whoever gives a sign of life is
+ * online, unless it has said otherwise. The reason of an online record is the
+ * registry's word, not the instance's.
+ */
+function reportedIn({ status, statusReason }: ServiceRecord): LiveLease["reported"] {
+  return status === "degraded"
+    ? { status, reason: statusReason }
+    : { status: "online", reason: "" };
+}
+
+/** What its record says of a lease that another node looks after. */
+function learn(lease: LiveLease, record: ServiceRecord): void {
+  lease.expiresAt = record.leaseExpiresAt;
+  lease.lastSeenAt = Math.max(lease.lastSeenAt, record.lastSeenAt);
+  // What it said before it went OFFLINE holds for its return.
+  if (record.status !== "offline") lease.reported = reportedIn(record);
 }

@@ -30,6 +30,7 @@ import {
   type RegisterRequest as CheckedRegister,
   deregister,
   register,
+  serviceToReplace,
 } from "../core/registration.js";
 import type { ServiceRecord, ServiceSpec } from "../core/service.js";
 import { checkServiceSpec } from "../core/service-spec.js";
@@ -44,6 +45,7 @@ import {
   readStatus,
   serviceOf,
 } from "./convert.js";
+import { deferResponses } from "./deferred-responses.js";
 import { explain } from "./explain.js";
 import type { ScopeTable } from "./guard.js";
 import type { HeartbeatStreams } from "./heartbeat-streams.js";
@@ -52,6 +54,7 @@ import type { Leases } from "./leases.js";
 import { pageOf } from "./page.js";
 import type { Registry } from "./registry.js";
 import { writeResumeToken } from "./resume-token.js";
+import { storeUnavailable } from "./status.js";
 import { hashSecret } from "./tokens.js";
 import type { WatchHub } from "./watch-hub.js";
 
@@ -93,9 +96,12 @@ export function createRegistryService(
     heartbeat: (requests) => handleHeartbeat(requests, options),
     deregister: (request, context) => handleDeregister(request, context, registry),
     listServices: (request) => handleListServices(request, options),
-    getService: (request) => handleGetService(request, registry, leases),
+    getService: (request) => handleGetService(request, options),
     watchServices: (request, context) => handleWatchServices(request, context, options),
-    explainService: ({ id }) => explain(id, { catalog: registry.catalog, history, leases }),
+    async explainService({ id }) {
+      const stale = await registry.freshen();
+      return { ...explain(id, { catalog: registry.catalog, history, leases }), stale };
+    },
   };
 }
 
@@ -103,8 +109,17 @@ async function handleRegister(
   request: RegisterRequest,
   { registry, leases, policy, maxServices }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
-  const checked = checkRegister(request, policy, (leaseId) => leases.isAttached(leaseId));
-  const { service, newSecret } = await registry.run(register(checked, hashSecret, maxServices));
+  const checked = checkRegister(
+    request,
+    policy,
+    (leaseId, holding) =>
+      leases.isAttached(leaseId) || (holding?.leaseId === leaseId && holding.nodeId !== undefined),
+  );
+  const replaced = serviceToReplace(checked, registry.catalog);
+  const { service, newSecret } = await registry.run(
+    register(checked, hashSecret, maxServices),
+    replaced?.id,
+  );
   const entry = registry.catalog.entryOf(service.id);
   const resolved = entry && resolveEntry(entry, service);
   return {
@@ -193,11 +208,13 @@ async function handleDeregister(
   );
 }
 
-function handleListServices(
+async function handleListServices(
   request: ListServicesRequest,
-  { registry: { catalog }, leases, history }: RegistryServiceOptions,
-): MessageInitShape<typeof ListServicesResponseSchema> {
+  { registry, leases, history }: RegistryServiceOptions,
+): Promise<MessageInitShape<typeof ListServicesResponseSchema>> {
   const filter = readFilter(request);
+  const stale = await registry.freshen();
+  const { catalog } = registry;
   const page = pageOf(
     [...catalog.services()].filter((service) => matchesService(filter, traitsOfService(service))),
     ({ id }) => id,
@@ -209,21 +226,25 @@ function handleListServices(
     nextPageToken: page.nextPageToken,
     revision: catalog.revision,
     resumeToken: writeResumeToken(history.point),
+    stale,
   };
 }
 
 function handleWatchServices(
   request: WatchServicesRequest,
   context: HandlerContext,
-  { hub }: RegistryServiceOptions,
+  { registry, hub }: RegistryServiceOptions,
 ): AsyncIterable<WatchServicesResponse> {
   const filter = readFilter(request);
-  return hub.watch({
-    matches: (traits) => matchesService(filter, traits),
-    withCredentials: false,
-    filterKey: JSON.stringify(filter),
-    resumeToken: request.resumeToken,
-    tokenId: callerOf(context).tokenId,
+  return deferResponses(async () => {
+    await registry.freshen();
+    return hub.watch({
+      matches: (traits) => matchesService(filter, traits),
+      withCredentials: false,
+      filterKey: JSON.stringify(filter),
+      resumeToken: request.resumeToken,
+      tokenId: callerOf(context).tokenId,
+    });
   });
 }
 
@@ -240,13 +261,13 @@ function readFilter(
   return filter;
 }
 
-function handleGetService(
+async function handleGetService(
   { id }: GetServiceRequest,
-  { catalog }: Registry,
-  leases: Leases,
-): MessageInitShape<typeof GetServiceResponseSchema> {
+  { registry, leases }: RegistryServiceOptions,
+): Promise<MessageInitShape<typeof GetServiceResponseSchema>> {
   if (id === "") throw invalidField("id", "is required");
-  const service = catalog.presentService(id);
-  if (!service) throw notFound("service", id);
-  return { service: serviceOf(service, leases.lastSeenAt(service)) };
+  const stale = await registry.freshen();
+  const service = registry.catalog.presentService(id);
+  if (!service) throw stale ? storeUnavailable() : notFound("service", id);
+  return { service: serviceOf(service, leases.lastSeenAt(service)), stale };
 }

@@ -7,16 +7,19 @@ import type { Log } from "../lib/log.js";
 import { type Random, randomSecret } from "../lib/random.js";
 import { createCommitQueue } from "../store/commit-queue.js";
 import {
+  type News,
   type Store,
   StoreDivergedError,
   type StoredRegistry,
   StoreUnavailableError,
 } from "../store/store.js";
+import { shareRuns } from "./shared-run.js";
+import { storeUnavailable } from "./status.js";
 
-/** How long a caller should wait before it tries a store again that is down. */
-const STORE_RETRY_AFTER_MS = 2_000;
 const SECRET_BYTES = 16;
 const DEFAULT_GATHER_MS = 2;
+/** A batch that met a broken connection, or a history that it must load anew, is tried once more. */
+const MAX_ATTEMPTS = 2;
 
 export interface RegistryOptions {
   readonly store: Store;
@@ -28,13 +31,16 @@ export interface RegistryOptions {
   readonly log: Log;
   /** See CommitQueueOptions; 2. */
   readonly gatherMs?: number;
+  /** How much of the history to load if all is loaded anew; see Store.load. */
+  readonly maxHistory?: number;
 }
 
 /**
  * Decides, commits, applies: the one way in which anything durable changes.
  * Commands that wait together are decided one after the other on a draft, in
  * which each sees those before it, and committed in one transaction; the catalog
- * that readers see changes only after that.
+ * that readers see changes only after that. What other nodes commit to a shared
+ * store is applied in the same way and order.
  */
 export interface Registry {
   readonly epoch: string;
@@ -42,18 +48,37 @@ export interface Registry {
   readonly catalog: Catalog;
   /**
    * Resolves once the command's commit is durable and applied.
+   * @param holdingOf the service whose holding the command asks for
    * @throws DomainError: the command refused, the store is down, or too many wait.
    */
-  run<Outcome>(command: Command<Outcome>): Promise<Outcome>;
-  /** Resolves if someone else wrote to the store: from then on every command fails. */
+  run<Outcome>(command: Command<Outcome>, holdingOf?: string): Promise<Outcome>;
+  /**
+   * Resolves once all is applied that anybody had committed when it was called.
+   * At once if nobody but this Pulse commits.
+   * @throws DomainError if the store is down.
+   */
+  refresh(): Promise<void>;
+  /** Refreshes if that is possible. Resolves to whether the catalog may be behind. */
+  freshen(): Promise<boolean>;
+  /** The store that others write to could not be reached when it was last asked. */
+  readonly isStale: boolean;
+  /** Resolves if this history cannot be gone on with: from then on every command fails. */
   readonly diverged: Promise<StoreDivergedError>;
   /** Called after each commit is applied, in revision order. What it throws is logged: the commit stands. */
   onCommit(listener: CommitListener): void;
+  /** Called when all was loaded anew, since what happened in between is not known. */
+  onReload(listener: ReloadListener): void;
   /** Resolves when nothing waits. */
   idle(): Promise<void>;
 }
 
 export type CommitListener = (commit: Commit, changes: readonly AppliedChange[]) => void;
+export type ReloadListener = (stored: StoredRegistry) => void;
+
+interface Asked {
+  readonly command: Command<unknown>;
+  readonly holdingOf: string | undefined;
+}
 
 type Settled =
   | { readonly ok: true; readonly value: unknown }
@@ -62,58 +87,133 @@ type Settled =
 export function createRegistry(options: RegistryOptions): Registry {
   const { store, stored, clock, random, log } = options;
   const catalog = Catalog.load(stored);
-  const listeners: CommitListener[] = [];
+  const commitListeners: CommitListener[] = [];
+  const reloadListeners: ReloadListener[] = [];
+  let isStale = false;
 
   let tellDiverged: (error: StoreDivergedError) => void = () => {};
   const diverged = new Promise<StoreDivergedError>((resolve) => {
     tellDiverged = resolve;
   });
 
-  const queue = createCommitQueue<Command<unknown>, Settled>({
+  const queue = createCommitQueue<Asked, Settled>({
     run: runBatch,
     clock,
     gatherMs: options.gatherMs ?? DEFAULT_GATHER_MS,
   });
 
-  async function runBatch(commands: readonly Command<unknown>[]): Promise<readonly Settled[]> {
-    const draft = catalog.draft();
-    const commits: Commit[] = [];
-    const outcomes = commands.map((command) => decide(command, draft, commits));
-    if (commits.length === 0) return outcomes;
-    await store.commit(commits, catalog.revision);
-    for (const commit of commits) {
-      const changes = catalog.apply(commit);
-      for (const listener of listeners) tell(listener, commit, changes);
+  async function runBatch(batch: readonly Asked[]): Promise<readonly Settled[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await commitBatch(batch);
+      } catch (error) {
+        if (!store.shared || attempt >= MAX_ATTEMPTS) throw error;
+        if (error instanceof StoreDivergedError) await reload();
+        else if (!(error instanceof StoreUnavailableError) || error.isOutcomeUnknown) throw error;
+      }
     }
+  }
+
+  async function commitBatch(batch: readonly Asked[]): Promise<readonly Settled[]> {
+    let commits: Commit[] = [];
+    let outcomes: readonly Settled[] = [];
+    await store.commit({
+      known: { revision: catalog.revision, stamp: catalog.stamp },
+      holdingsOf: batch.flatMap(({ holdingOf }) => holdingOf ?? []),
+      decide(news) {
+        applyAll(news.missed); // durable, whatever becomes of this transaction
+        const draft = catalog.draft();
+        commits = [];
+        outcomes = batch.map(({ command }) => decide(command, draft, news, commits));
+        return commits;
+      },
+    });
+    applyAll(commits);
     return outcomes;
   }
 
-  function tell(listener: CommitListener, commit: Commit, changes: readonly AppliedChange[]): void {
-    try {
-      listener(commit, changes);
-    } catch (error) {
-      log.error({ err: error, revision: String(commit.revision) }, "registry.listener_failed");
+  /** Commits may come twice, from their own transaction and from the store: they count once. */
+  function applyAll(commits: readonly Commit[]): void {
+    for (const commit of commits) {
+      if (commit.revision <= catalog.revision) continue;
+      const changes = catalog.apply(commit);
+      for (const listener of commitListeners)
+        tell(String(commit.revision), () => listener(commit, changes));
     }
+  }
+
+  function tell(revision: string, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      log.error({ err: error, revision }, "registry.listener_failed");
+    }
+  }
+
+  const refresh = shareRuns(async () => {
+    try {
+      await follow().catch(async (error: unknown) => {
+        if (!(error instanceof StoreDivergedError)) throw error;
+        await reload();
+      });
+      isStale = false;
+    } catch (error) {
+      isStale = true;
+      throwAsRefusal(error);
+    }
+  });
+
+  async function freshen(): Promise<boolean> {
+    // Who follows the store asks all the time: nobody else need wait for it in vain.
+    if (!isStale) await refresh().catch(throwUnlessAway);
+    return isStale;
+  }
+
+  async function follow(): Promise<void> {
+    if (!store.shared) return;
+    for (;;) {
+      const { revision, stamp } = catalog;
+      const news = await store.shared.since({ revision, stamp });
+      applyAll(news.commits);
+      if (catalog.revision >= news.revision) return;
+    }
+  }
+
+  async function reload(): Promise<void> {
+    const loaded = await store.load(options.maxHistory);
+    if (loaded.epoch !== stored.epoch)
+      throw new StoreDivergedError(`the store holds another registry, of epoch ${loaded.epoch}`);
+    const revision = String(loaded.revision);
+    log.warn({ revision, from: String(catalog.revision) }, "registry.reloaded");
+    catalog.replace(loaded);
+    for (const listener of reloadListeners) tell(revision, () => listener(loaded));
   }
 
   function throwAsRefusal(error: unknown): never {
     if (error instanceof StoreDivergedError) tellDiverged(error);
     else if (!(error instanceof StoreUnavailableError)) throw error;
-    throw new DomainError(
-      "the registry's database cannot be used just now; nothing was changed",
-      { kind: "store-unavailable", retryAfterMs: STORE_RETRY_AFTER_MS },
-      { cause: error },
-    );
+    throw storeUnavailable(error);
+  }
+
+  function throwUnlessAway(error: unknown): void {
+    const isAway = error instanceof DomainError && error.refusal.kind === "store-unavailable";
+    if (!isAway) throw error;
   }
 
   /** A refusal, or a bug, concerns its own command and no other of the batch. */
-  function decide(command: Command<unknown>, draft: Catalog, commits: Commit[]): Settled {
+  function decide(
+    command: Command<unknown>,
+    draft: Catalog,
+    { holdings }: News,
+    commits: Commit[],
+  ): Settled {
     try {
       const decision: Decision<unknown> = command({
         catalog: draft,
         revision: draft.revision + 1n,
         at: clock.wallNow(),
         registryNow: options.registryNow(),
+        holdingOf: (serviceId) => holdings.get(serviceId),
         newId: () => random.uuid(),
         newSecret: () => randomSecret(random, SECRET_BYTES),
       });
@@ -131,13 +231,19 @@ export function createRegistry(options: RegistryOptions): Registry {
   return {
     epoch: stored.epoch,
     catalog,
-    async run<Outcome>(command: Command<Outcome>) {
-      const settled = await queue.submit(command).catch(throwAsRefusal);
+    async run<Outcome>(command: Command<Outcome>, holdingOf?: string) {
+      const settled = await queue.submit({ command, holdingOf }).catch(throwAsRefusal);
       if (!settled.ok) throw settled.error;
       return settled.value as Outcome;
     },
+    refresh: () => (store.shared ? refresh() : Promise.resolve()),
+    freshen: () => (store.shared ? freshen() : Promise.resolve(false)),
+    get isStale() {
+      return isStale;
+    },
     diverged,
-    onCommit: (listener) => void listeners.push(listener),
+    onCommit: (listener) => void commitListeners.push(listener),
+    onReload: (listener) => void reloadListeners.push(listener),
     idle: () => queue.idle(),
   };
 }

@@ -10,8 +10,9 @@ import { type Clock, systemClock } from "../lib/clock.js";
 import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
 import { type Random, systemRandom } from "../lib/random.js";
+import { openPostgresStore } from "../store/postgres.js";
 import { openSqliteStore } from "../store/sqlite.js";
-import { type Store, StoreOpenError } from "../store/store.js";
+import type { Store } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
 import { createReflection } from "../wire/reflection.js";
 import { mount, startServer, type WireServer } from "../wire/server.js";
@@ -23,8 +24,11 @@ import { type GuardOptions, guard } from "./guard.js";
 import { createHeartbeatStreams } from "./heartbeat-streams.js";
 import { DEFAULT_HISTORY_POLICY, History, type HistoryPolicy } from "./history.js";
 import { Leases } from "./leases.js";
+import { startPresenceFlush } from "./presence-flush.js";
 import { createRegistry } from "./registry.js";
 import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
+import { joinAsNode } from "./shared-node.js";
+import { StartError, toStartError } from "./start-error.js";
 import { drainingError } from "./status.js";
 import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
 import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
@@ -37,6 +41,11 @@ export interface PulseOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Made if it is not there, for its owner alone. */
   readonly dataDirectory: string;
+  /**
+   * `postgres://…`: a database that other nodes may use too. Left out, Pulse has one of
+   * its own in the data directory.
+   */
+  readonly database?: string;
   /** 32 bytes as hex or base64 that encrypt the API keys; left out, a key file in the data directory. */
   readonly secretKey?: string;
   /** Allows plain text beyond loopback. */
@@ -66,11 +75,6 @@ export interface PulseServer {
   readonly failed: Promise<Error>;
   /** Drains and stops within 10 s; the same promise if called again. */
   stop(): Promise<void>;
-}
-
-/** Pulse cannot start; the message is one sentence that tells the operator what to do. */
-export class StartError extends Error {
-  override readonly name = "StartError";
 }
 
 /** A step of registry time, in ms: what is longer was a stall. Sweeps come four times as often. */
@@ -123,14 +127,27 @@ async function startOn(
   const store = watchStore(opened, log, (isAvailable) =>
     health.set(STORE_HEALTH, healthOf(isAvailable)),
   );
-  const registryTime = new RegistryTime(stored.registryTimeMs, () => clock.now(), MAX_STEP_MS);
-  const registryNow = () => registryTime.now();
-  const registry = createRegistry({ store, stored, clock, random, registryNow, log });
+  const { shared } = store;
+  const { port } = listen;
+  const { registryTimeMs } = stored;
+  const node =
+    shared && (await joinAsNode({ shared, registryTimeMs, port, policy, clock, random, log }));
+  const ownTime = new RegistryTime(registryTimeMs, () => clock.now(), MAX_STEP_MS);
+  const registryNow = node?.registryNow ?? (() => ownTime.now());
+  const { maxCommits: maxHistory } = historyPolicy;
+  const registry = createRegistry({ store, stored, clock, random, registryNow, log, maxHistory });
   const history = new History(stored, historyPolicy);
   // First of all, since all others look it up.
   registry.onCommit((commit, changes) => history.append(commit, changes));
-  const tokenFiles = await prepareTokenFiles(join(dataDirectory, "tokens"), registry, random, log);
-  const leases = new Leases({ registry, policy, clock, registryNow, log });
+  registry.onReload((reloaded) => history.restart(reloaded));
+  const tokenFiles = await prepareTokenFiles({
+    directory: join(dataDirectory, "tokens"),
+    isShared: shared !== undefined,
+    registry,
+    random,
+    log,
+  });
+  const leases = new Leases({ registry, policy, clock, registryNow, log, node: node?.node });
   const streams = createHeartbeatStreams(leases);
   const watching = startWatching({
     registry,
@@ -144,9 +161,11 @@ async function startOn(
   const compaction = startCompaction({ history, store, clock, log });
   registry.onCommit(() => compaction.afterCommit());
 
+  node?.start(registry, leases);
+  const flush = node ? undefined : startPresenceFlush({ leases, store, clock, registryNow, log });
   const expiry = startExpiry({
     leases,
-    store,
+    ...(node && { dueElsewhere: node.dueElsewhere }),
     clock,
     registryNow,
     windowMs: policy.defaultTtlMs,
@@ -165,6 +184,7 @@ async function startOn(
   let stopping: Promise<void> | undefined;
   const guarding: GuardOptions = {
     tokenById: (id) => registry.catalog.token(id),
+    learnTokens: shared && (() => registry.refresh()),
     admit: () => {
       if (stopping) throw drainingError(DRAIN_RETRY_AFTER_MS);
     },
@@ -232,13 +252,16 @@ async function startOn(
   }).catch(async (error: unknown) => {
     await stopTimers();
     await compaction.stop();
+    await node?.leave();
     watching.drain(0);
     throw error;
   });
 
   async function stopTimers(): Promise<void> {
     forgetting.stop();
-    await expiry.stop();
+    expiry.stop();
+    await node?.leaveInstances();
+    await flush?.stop();
   }
 
   async function stopAll(): Promise<void> {
@@ -251,12 +274,14 @@ async function startOn(
     await wire.stop(DRAIN_GRACE_MS);
     await registry.idle();
     await compacted;
+    await node?.leave();
     await store.close();
     log.info({}, "pulse.stopped");
   }
 
   const url = urlOf(wire);
-  log.info({ url, dataDirectory, services: registry.catalog.serviceCount }, "pulse.listening");
+  const { serviceCount: services } = registry.catalog;
+  log.info({ url, dataDirectory, database: shared?.name, services }, "pulse.listening");
   return {
     url,
     host: wire.host,
@@ -265,7 +290,7 @@ async function startOn(
     failed: registry.diverged.then((error) => {
       health.set("", "not-serving");
       return new StartError(
-        `another program has written to the database in ${dataDirectory}: end it, and start Pulse anew`,
+        `the database ${shared?.name ?? `in ${dataDirectory}`} was changed by other hands: see to it that nobody does so while Pulse runs, and start Pulse anew`,
         { cause: error },
       );
     }),
@@ -285,46 +310,15 @@ function refuseExposure(host: string, insecure: boolean, log: Log): void {
 }
 
 async function openStore(options: PulseOptions, random: Random): Promise<Store> {
+  const { dataDirectory: directory, secretKey, database } = options;
+  const common = { directory, random, ...(secretKey === undefined ? {} : { secretKey }) };
   try {
-    return await openSqliteStore({
-      directory: options.dataDirectory,
-      random,
-      ...(options.secretKey === undefined ? {} : { secretKey: options.secretKey }),
-    });
+    return database === undefined
+      ? await openSqliteStore(common)
+      : await openPostgresStore({ ...common, url: database });
   } catch (error) {
-    throw toStartError(error, options.listen, options.dataDirectory);
+    throw toStartError(error, options.listen, directory);
   }
-}
-
-function toStartError(
-  error: unknown,
-  { host, port }: PulseOptions["listen"],
-  dataDirectory: string,
-): unknown {
-  if (error instanceof StoreOpenError) return new StartError(error.message, { cause: error });
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  const start = (message: string) => new StartError(message, { cause: error });
-  if (syscall === "listen" || syscall === "bind" || syscall === "getaddrinfo") {
-    const address = `${host}:${port}`;
-    if (code === "EADDRINUSE")
-      return start(`${address} is in use: stop the program there, or choose another with --listen`);
-    if (code === "EACCES")
-      return start(
-        `${address} may not be used by this user: choose a port above 1023 with --listen`,
-      );
-    return start(`${address} is no address of this host (${code}): choose another with --listen`);
-  }
-  if (
-    code === "EACCES" ||
-    code === "EROFS" ||
-    code === "ENOTDIR" ||
-    code === "EISDIR" ||
-    code === "ENOSPC"
-  )
-    return start(
-      `the data directory ${dataDirectory} cannot be written (${code}): choose another with --data`,
-    );
-  return error;
 }
 
 function urlOf({ host, port }: WireServer): string {

@@ -9,6 +9,7 @@ import {
 import { DomainError, type Refusal } from "../core/errors.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
+import { StoreUnavailableError } from "../store/store.js";
 
 const DOMAIN = "pulse";
 
@@ -80,6 +81,19 @@ function statusOf(refusal: Refusal): Status {
 /** The same Pulse stops for every caller: all are told to come back a little later. */
 export function drainingError(retryAfterMs: number): DomainError {
   return new DomainError("Pulse is stopping; connect again", { kind: "draining", retryAfterMs });
+}
+
+/** How long a caller should wait before it tries a store again that is down. */
+const STORE_RETRY_AFTER_MS = 2_000;
+
+/** @param cause what the store said; if the outcome of a commit is not known, the caller is told so. */
+export function storeUnavailable(cause?: unknown): DomainError {
+  const mayBeDone = cause instanceof StoreUnavailableError && cause.isOutcomeUnknown;
+  return new DomainError(
+    `the registry's database cannot be used just now; ${mayBeDone ? "it is not known whether this was done: look, or try again" : "nothing was changed"}`,
+    { kind: "store-unavailable", retryAfterMs: STORE_RETRY_AFTER_MS },
+    { cause },
+  );
 }
 
 /** A google.protobuf.Duration of whole milliseconds. */

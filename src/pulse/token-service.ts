@@ -42,7 +42,8 @@ export function createTokenService(
       };
     },
 
-    listTokens() {
+    async listTokens() {
+      await registry.freshen();
       const tokens = [...registry.catalog.tokens()];
       tokens.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
       return { tokens: tokens.map(tokenOf) };

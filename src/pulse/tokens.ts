@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from "node:crypto";
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError } from "../core/errors.js";
 import type { Scope, TokenRecord } from "../core/token.js";
@@ -55,23 +56,35 @@ export interface TokenFiles {
   readonly admin: string;
 }
 
+export interface TokenFilesOptions {
+  readonly directory: string;
+  /** Other Pulses have files of their own: the first start in this directory counts. */
+  readonly isShared: boolean;
+  readonly registry: Registry;
+  readonly random: Random;
+  readonly log: Log;
+}
+
 /**
  * The token files of the data directory. A first start makes them. A file whose
  * token the store does not know is adopted: whoever can write here may do
  * everything anyway, and so a store that was wiped goes on with the tokens that
  * its clients hold. A file that was taken away later is not made again.
  */
-export async function prepareTokenFiles(
-  directory: string,
-  registry: Registry,
-  random: Random,
-  log: Log,
-): Promise<TokenFiles> {
+export async function prepareTokenFiles({
+  directory,
+  isShared,
+  registry,
+  random,
+  log,
+}: TokenFilesOptions): Promise<TokenFiles> {
   const files: TokenFiles = {
     service: join(directory, "service.token"),
     admin: join(directory, "admin.token"),
   };
-  const isFirstStart = [...registry.catalog.tokens()].length === 0;
+  const isFirstStart = isShared
+    ? !(await exists(directory))
+    : [...registry.catalog.tokens()].length === 0;
   // Both files before either token: a first start that is cut short must still be one, or be whole.
   const service = await readTokenFile(files.service);
   const admin = await readTokenFile(files.admin);
@@ -97,4 +110,11 @@ export async function prepareTokenFiles(
     if (id === undefined || registry.catalog.token(id)) return;
     await registry.run(createToken({ id, name, scopes, hash: hashSecret(token) }));
   }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

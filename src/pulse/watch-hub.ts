@@ -5,6 +5,7 @@ import type { Log } from "../lib/log.js";
 import type { History, PastChange } from "./history.js";
 import { UNKNOWN } from "./history.js";
 import { readResumeToken, writeResumeToken } from "./resume-token.js";
+import { storeUnavailable } from "./status.js";
 import type { WatchTopic } from "./watch-topic.js";
 import { type Point, type ViewChange, WatchView } from "./watch-view.js";
 import { Watcher, type WatcherLimits } from "./watcher.js";
@@ -51,6 +52,8 @@ export interface WatchHubOptions<Item extends object, Traits, Response> {
   readonly policy: WatchPolicy;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** Whether there may be commits that the history does not have yet. */
+  readonly isStale: () => boolean;
   readonly log: Log;
 }
 
@@ -84,9 +87,11 @@ export class WatchHub<Item extends object, Traits, Response> {
         reason: "TOO_MANY_WATCHERS",
         retryAfterMs: FULL_RETRY_AFTER_MS,
       });
+    const place = from ? this.#options.history.placeOf(from) : "first";
+    // Others have told this watcher of it: a snapshot from here would take that back.
+    if (place === "future" && this.#options.isStale()) throw storeUnavailable();
     const key = `${request.withCredentials} ${request.filterKey}`;
     const view = this.#views.get(key) ?? this.#newView(request);
-    const place = from ? this.#options.history.placeOf(from) : "first";
     const point = this.#point();
     const opening =
       from && place === "known"
@@ -176,7 +181,8 @@ export class WatchHub<Item extends object, Traits, Response> {
 
   #point(): Point {
     const { point } = this.#options.history;
-    return { revision: point.revision, token: writeResumeToken(point) };
+    const stale = this.#options.isStale();
+    return { revision: point.revision, token: writeResumeToken(point), stale };
   }
 
   /**

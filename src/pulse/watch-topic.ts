@@ -19,6 +19,12 @@ export interface Meta {
   readonly token: string;
 }
 
+/** What a response says of the state, beside what is in it. */
+export interface StateMeta extends Meta {
+  /** There may be newer commits that are not known here yet. */
+  readonly stale: boolean;
+}
+
 /** What the response to a change says beside the item. */
 export interface ChangeMeta extends Meta {
   readonly reason: ChangeReason;
@@ -40,11 +46,11 @@ export interface WatchTopic<Item extends object, Traits, Response> {
   readonly snapshot: (
     items: readonly Item[],
     withCredentials: boolean,
-    meta: Meta & { readonly cause: SnapshotCause; readonly more: boolean },
+    meta: StateMeta & { readonly cause: SnapshotCause; readonly more: boolean },
   ) => Response;
   /** Makes the item's message once, for any number of responses. */
   readonly put: (item: Item, withCredentials: boolean) => (meta: ChangeMeta) => Response;
   /** @param before the item as it was last known */
   readonly gone: (id: string, before: Item | undefined) => (meta: ChangeMeta) => Response;
-  readonly bookmark: (meta: Meta) => Response;
+  readonly bookmark: (meta: StateMeta) => Response;
 }

@@ -29,6 +29,12 @@ import type { Leases } from "./leases.js";
 import { sizeOf } from "./record-size.js";
 import { type ChangeMeta, type Meta, SNAPSHOT_REASONS, type WatchTopic } from "./watch-topic.js";
 
+/** What responses about the state have, whatever it is the state of. */
+interface StateFields {
+  readonly stale: boolean;
+  readonly bookmarkInterval: Duration;
+}
+
 export interface WatchTopicOptions {
   readonly catalog: Catalog;
   readonly leases: Leases;
@@ -45,14 +51,14 @@ export function downloadClientTopic({
   const respond = (
     event: MessageInitShape<typeof WatchDownloadClientsResponseSchema>["event"],
     { revision, token }: Meta,
-    pace?: Duration,
+    state?: StateFields,
   ) =>
     shareBytes(
       create(WatchDownloadClientsResponseSchema, {
         ...(event && { event }),
         revision,
         resumeToken: token,
-        ...(pace && { bookmarkInterval: pace }),
+        ...state,
       }),
     );
   const change = (type: ChangeType, downloadClient: DownloadClient, meta: ChangeMeta) =>
@@ -68,7 +74,7 @@ export function downloadClientTopic({
       const downloadClients = items.map((item) => messageOf(item, withCredentials));
       const { more, cause } = meta;
       const value = { downloadClients, more, reason: SNAPSHOT_REASONS[cause] };
-      return respond({ case: "snapshot", value }, meta, bookmarkInterval);
+      return respond({ case: "snapshot", value }, meta, { stale: meta.stale, bookmarkInterval });
     },
     put(item, withCredentials) {
       const message = messageOf(item, withCredentials);
@@ -79,7 +85,8 @@ export function downloadClientTopic({
       const message = create(DownloadClientSchema, { id, name });
       return (meta) => change(ChangeType.DELETE, message, meta);
     },
-    bookmark: (meta) => respond({ case: "bookmark", value: {} }, meta, bookmarkInterval),
+    bookmark: (meta) =>
+      respond({ case: "bookmark", value: {} }, meta, { stale: meta.stale, bookmarkInterval }),
   };
 }
 
@@ -92,14 +99,14 @@ export function serviceTopic({
   const respond = (
     event: MessageInitShape<typeof WatchServicesResponseSchema>["event"],
     { revision, token }: Meta,
-    pace?: Duration,
+    state?: StateFields,
   ) =>
     shareBytes(
       create(WatchServicesResponseSchema, {
         ...(event && { event }),
         revision,
         resumeToken: token,
-        ...(pace && { bookmarkInterval: pace }),
+        ...state,
       }),
     );
   const change = (type: ChangeType, service: Service, meta: ChangeMeta) =>
@@ -114,7 +121,7 @@ export function serviceTopic({
     snapshot(items, _withCredentials, meta) {
       const { more, cause } = meta;
       const value = { services: items.map(messageOf), more, reason: SNAPSHOT_REASONS[cause] };
-      return respond({ case: "snapshot", value }, meta, bookmarkInterval);
+      return respond({ case: "snapshot", value }, meta, { stale: meta.stale, bookmarkInterval });
     },
     put(item) {
       const message = messageOf(item);
@@ -124,6 +131,7 @@ export function serviceTopic({
       const message = create(ServiceSchema, { id });
       return (meta) => change(ChangeType.DELETE, message, meta);
     },
-    bookmark: (meta) => respond({ case: "bookmark", value: {} }, meta, bookmarkInterval),
+    bookmark: (meta) =>
+      respond({ case: "bookmark", value: {} }, meta, { stale: meta.stale, bookmarkInterval }),
   };
 }

@@ -20,6 +20,8 @@ export interface ViewChange<Item> {
 export interface Point {
   readonly revision: bigint;
   readonly token: string;
+  /** There may be newer ones that are not known here yet. */
+  readonly stale: boolean;
 }
 
 /** All watchers that see the same: one filter, with credentials or without. */
@@ -87,7 +89,7 @@ export class WatchView<Item extends object, Traits, Response> {
     from: string,
     point: Point,
   ): readonly Response[] {
-    return this.#opening(`${from} ${point.token}`, () => [
+    return this.#opening(`${from} ${point.token} ${point.stale}`, () => [
       ...changes().map((change, i, { length }) =>
         this.#responderOf(change)(i === length - 1 ? point.token : from),
       ),
@@ -97,7 +99,7 @@ export class WatchView<Item extends object, Traits, Response> {
 
   /** The state at `point`, which must be the newest, in one part or several. */
   snapshot(cause: SnapshotCause, point: Point): readonly Response[] {
-    return this.#opening(`${cause} ${point.token}`, () => this.#parts(cause, point));
+    return this.#opening(`${cause} ${point.token} ${point.stale}`, () => this.#parts(cause, point));
   }
 
   /** To be called now and then: they are kept for those who come together, and may be large. */
@@ -130,8 +132,8 @@ export class WatchView<Item extends object, Traits, Response> {
     }
     return parts.map((part, i) => {
       const more = i < parts.length - 1;
-      const { revision, token } = point;
-      const meta = { cause, more, revision, token: more ? "" : token };
+      const { revision, token, stale } = point;
+      const meta = { cause, more, revision, token: more ? "" : token, stale };
       return topic.snapshot(part, this.#withCredentials, meta);
     });
   }

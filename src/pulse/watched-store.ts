@@ -1,5 +1,5 @@
 import type { Log } from "../lib/log.js";
-import { type Store, StoreUnavailableError } from "../store/store.js";
+import { type SharedStore, type Store, StoreUnavailableError } from "../store/store.js";
 
 /** A store that says when it cannot be used, and when it can be used again. */
 export interface WatchedStore extends Store {
@@ -7,7 +7,7 @@ export interface WatchedStore extends Store {
 }
 
 /**
- * Watches the writes to a store: callers are told of each failure, an operator
+ * Watches what is asked of a store: callers are told of each failure, an operator
  * of the first one and of the end, in the log and by `onChange`.
  */
 export function watchStore(
@@ -17,14 +17,16 @@ export function watchStore(
 ): WatchedStore {
   let isAvailable = true;
 
-  async function watch(write: Promise<void>): Promise<void> {
+  async function watch<T>(use: Promise<T>): Promise<T> {
+    let result: T;
     try {
-      await write;
+      result = await use;
     } catch (error) {
       if (error instanceof StoreUnavailableError) setAvailable(false, error);
       throw error;
     }
     setAvailable(true);
+    return result;
   }
 
   function setAvailable(next: boolean, error?: Error): void {
@@ -40,9 +42,24 @@ export function watchStore(
       return isAvailable;
     },
     load: (maxHistory) => store.load(maxHistory),
-    commit: (commits, previous) => watch(store.commit(commits, previous)),
+    commit: (request) => watch(store.commit(request)),
     flush: (flush) => watch(store.flush(flush)),
     compact: (revision) => watch(store.compact(revision)),
+    shared: store.shared && watchShared(store.shared, watch),
     close: () => store.close(),
+  };
+}
+
+function watchShared(shared: SharedStore, watch: <T>(use: Promise<T>) => Promise<T>): SharedStore {
+  return {
+    name: shared.name,
+    since: (known) => watch(shared.since(known)),
+    listen: (onHint) => shared.listen(onHint),
+    join: (node) => watch(shared.join(node)),
+    renew: (nodeId) => watch(shared.renew(nodeId)),
+    exchangeReports: (nodeId, report) => watch(shared.exchangeReports(nodeId, report)),
+    bury: (nodeId, allowance, onlyIfDead) => watch(shared.bury(nodeId, allowance, onlyIfDead)),
+    hold: (nodeId, changes) => watch(shared.hold(nodeId, changes)),
+    due: () => watch(shared.due()),
   };
 }

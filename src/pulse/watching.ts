@@ -39,21 +39,23 @@ export function startWatching(options: WatchingOptions): Watching {
     leases,
     bookmarkInterval: durationOf(policy.bookmarkIntervalMs),
   };
-  const now = () => clock.now();
-  const services = new WatchHub({ topic: serviceTopic(about), history, policy, now, log });
-  const downloadClients = new WatchHub({
-    topic: downloadClientTopic(about),
-    history,
-    policy,
-    now,
-    log,
-  });
+  const shared = { history, policy, now: () => clock.now(), isStale: () => registry.isStale, log };
+  const services = new WatchHub({ topic: serviceTopic(about), ...shared });
+  const downloadClients = new WatchHub({ topic: downloadClientTopic(about), ...shared });
 
   registry.onCommit((commit, changes) => {
     services.publish(commit, changes);
     downloadClients.publish(commit, changes);
     const revoked = commit.tokens.filter((token) => token.revokedAt !== undefined);
     if (revoked.length > 0) endWatchesOf(revoked.map(({ id }) => id));
+  });
+
+  registry.onReload(() => {
+    const error = new DomainError("this Pulse has lost track of the changes; resume the watch", {
+      kind: "lagging",
+    });
+    services.end(error);
+    downloadClients.end(error);
   });
 
   function endWatchesOf(tokenIds: readonly string[]): void {

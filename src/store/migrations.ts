@@ -6,30 +6,33 @@ import { StoreOpenError } from "./store.js";
 export type Migration = (db: Kysely<Schema>) => Promise<void>;
 
 /** Append only: a store remembers how many of them it has had. */
-export const MIGRATIONS: readonly Migration[] = [createTables, addOperators];
+export const MIGRATIONS: readonly Migration[] = [createTables, addOperators, addNodes];
 
 /**
  * Brings a store to the newest schema, all in one transaction.
  * @throws StoreOpenError if a newer program has been here.
  */
 export async function migrate(db: Kysely<Schema>, migrations = MIGRATIONS): Promise<void> {
-  await db.transaction().execute(async (trx) => {
-    await trx.schema
-      .createTable("schema_version")
-      .ifNotExists()
-      .addColumn("version", "integer", (column) => column.notNull())
-      .execute();
-    const row = await trx.selectFrom("schema_version").select("version").executeTakeFirst();
-    const version = Number(row?.version ?? 0);
-    if (version > migrations.length)
-      throw new StoreOpenError(
-        `the database was written by a newer Pulse (schema ${version}, this one knows ${migrations.length}): start that version, or restore a backup from before it`,
-      );
-    for (const migration of migrations.slice(version)) await migration(trx);
-    const next = { version: migrations.length };
-    if (row) await trx.updateTable("schema_version").set(next).execute();
-    else await trx.insertInto("schema_version").values(next).execute();
-  });
+  await db.transaction().execute((trx) => migrateIn(trx, migrations));
+}
+
+/** The same in a transaction that runs already, and that keeps others from doing it at the same time. */
+export async function migrateIn(trx: Kysely<Schema>, migrations = MIGRATIONS): Promise<void> {
+  await trx.schema
+    .createTable("schema_version")
+    .ifNotExists()
+    .addColumn("version", "integer", (column) => column.notNull())
+    .execute();
+  const row = await trx.selectFrom("schema_version").select("version").executeTakeFirst();
+  const version = Number(row?.version ?? 0);
+  if (version > migrations.length)
+    throw new StoreOpenError(
+      `the database was written by a newer Pulse (schema ${version}, this one knows ${migrations.length}): start that version, or restore a backup from before it`,
+    );
+  for (const migration of migrations.slice(version)) await migration(trx);
+  const next = { version: migrations.length };
+  if (row) await trx.updateTable("schema_version").set(next).execute();
+  else await trx.insertInto("schema_version").values(next).execute();
 }
 
 async function createTables(db: Kysely<Schema>): Promise<void> {
@@ -140,4 +143,35 @@ async function addOperators(db: Kysely<Schema>): Promise<void> {
       category, directory, tags, settings, created_at, updated_at, rev
     from old_download_clients`.execute(db);
   await sql`drop table old_download_clients`.execute(db);
+}
+
+/** What nodes need that share a store; registry time apart from the clock, which writers lock. */
+async function addNodes(db: Kysely<Schema>): Promise<void> {
+  await db.schema
+    .createTable("registry_time")
+    .addColumn("one", "integer", (column) => column.primaryKey().check(sql`one = 1`))
+    .addColumn("ms", "double precision", (column) => column.notNull())
+    .addColumn("advanced_at", "double precision", (column) => column.notNull())
+    .execute();
+  await sql`
+    insert into registry_time (one, ms, advanced_at)
+    select 1, coalesce(max(registry_time_ms), 0), 0 from clock`.execute(db);
+  await db.schema.alterTable("clock").dropColumn("registry_time_ms").execute();
+  await db.schema
+    .createTable("feed")
+    .addColumn("rev", "bigint", (column) => column.primaryKey().notNull())
+    .addColumn("stamp", "text", (column) => column.notNull())
+    .addColumn("follows", "text", (column) => column.notNull())
+    .addColumn("body", "text", (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable("nodes")
+    .addColumn("id", "text", (column) => column.primaryKey().notNull())
+    .addColumn("name", "text", (column) => column.notNull())
+    .addColumn("renewed_at", "double precision", (column) => column.notNull())
+    .addColumn("seen_at", "double precision", (column) => column.notNull())
+    .addColumn("report", "text")
+    .execute();
+  await db.schema.alterTable("services").addColumn("node_id", "text").execute();
+  await db.schema.alterTable("services").addColumn("lapses_at", "double precision").execute();
 }

@@ -11,9 +11,11 @@ import type { Secrets } from "../lib/sealing.js";
 import type {
   ChangeLogRow,
   DownloadClientRow,
+  FeedRow,
   ServiceRow,
   StoredChange,
   StoredDownloadClient,
+  StoredFeed,
   StoredService,
   StoredToken,
   TokenRow,
@@ -193,6 +195,76 @@ export function changeLogRows(commit: Commit): ChangeLogRow[] {
     type: change.type,
     detail: change.detail,
   }));
+}
+
+/** The rows that a commit writes. */
+export interface CommitRows {
+  readonly services: readonly ServiceRow[];
+  readonly entries: readonly DownloadClientRow[];
+  readonly removedEntryIds: readonly string[];
+  readonly tokens: readonly TokenRow[];
+}
+
+export function commitRows(commit: Commit, secrets: Secrets): CommitRows {
+  return {
+    services: commit.services.map((record) => serviceRow(record, secrets)),
+    entries: commit.entries.map((record) => downloadClientRow(record, secrets)),
+    removedEntryIds: commit.removedEntryIds,
+    tokens: commit.tokens.map(tokenRow),
+  };
+}
+
+/** All of a commit, as nodes that follow read it. What was sealed in its rows is sealed here. */
+export function feedRow(commit: Commit, follows: string, rows: CommitRows): FeedRow {
+  const { revision, stamp, at, reason, changes } = commit;
+  const body = { at, reason, changes, ...rows };
+  return {
+    rev: revision,
+    stamp,
+    follows,
+    body: JSON.stringify(body, (_, value) => (typeof value === "bigint" ? String(value) : value)),
+  };
+}
+
+/** What a row is in JSON, which has no bigint. */
+type InJson<Row> = { readonly [C in keyof Row]: Row[C] extends bigint ? string | number : Row[C] };
+
+interface FeedBody extends Pick<Commit, "at" | "reason" | "changes" | "removedEntryIds"> {
+  readonly services: readonly InJson<StoredService>[];
+  readonly entries: readonly InJson<StoredDownloadClient>[];
+  readonly tokens: readonly StoredToken[];
+}
+
+/** @throws UnsealError if the credentials were sealed with another key. */
+export function commitOfFeed({ rev, stamp, body }: StoredFeed, secrets: Secrets): Commit {
+  const { at, reason, changes, services, entries, removedEntryIds, tokens } = JSON.parse(
+    body,
+  ) as FeedBody;
+  return {
+    revision: rev,
+    stamp,
+    at,
+    reason,
+    changes,
+    services: services.map((row) =>
+      serviceRecord(
+        {
+          ...row,
+          generation: BigInt(row.generation),
+          lease_active: BigInt(row.lease_active),
+          lease_credited: BigInt(row.lease_credited),
+          rev: BigInt(row.rev),
+          removed: BigInt(row.removed),
+        },
+        secrets,
+      ),
+    ),
+    entries: entries.map((row) =>
+      entryRecord({ ...row, enabled: BigInt(row.enabled), rev: BigInt(row.rev) }, secrets),
+    ),
+    removedEntryIds,
+    tokens: tokens.map(tokenRecord),
+  };
 }
 
 /** @param rows in the order of revision and position */

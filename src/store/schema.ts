@@ -9,7 +9,10 @@ import type { ColumnType, Insertable, Selectable } from "kysely";
 export interface Schema {
   schema_version: SchemaVersionTable;
   clock: ClockTable;
+  registry_time: RegistryTimeTable;
   change_log: ChangeLogTable;
+  feed: FeedTable;
+  nodes: NodesTable;
   services: ServicesTable;
   download_clients: DownloadClientsTable;
   tokens: TokensTable;
@@ -35,9 +38,37 @@ interface ClockTable {
   stamp: string;
   /** Changes up to and with this revision are no longer in the log. */
   min_rev: Int;
-  registry_time_ms: number;
   /** Tells whether a key is the one that the secrets were sealed with. */
   key_check: string;
+}
+
+/** One row. Apart from the clock, which writers lock. */
+interface RegistryTimeTable {
+  one: Int;
+  /** Registry time in ms. */
+  ms: number;
+  /** Wall-clock ms of the database when a node last took it on; unused by one Pulse alone. */
+  advanced_at: number;
+}
+
+/** Whole commits, for the other nodes of a shared store; kept as long as the change log. */
+interface FeedTable {
+  rev: Int;
+  stamp: string;
+  /** The stamp of the commit before it, by which a reader knows that this is still its history. */
+  follows: string;
+  body: Json;
+}
+
+/** Nodes of a shared store that are alive, or were until a moment ago. */
+interface NodesTable {
+  id: string;
+  name: string;
+  /** Registry time in ms, and wall-clock ms of the database, when the node last renewed the row. */
+  renewed_at: number;
+  seen_at: number;
+  /** What it knows of its instances that is no change: last signs of life, load. Null: nothing yet. */
+  report: Json | null;
 }
 
 /** One row for each change of a commit; those of one commit share all up to `reason`. */
@@ -75,6 +106,10 @@ interface ServicesTable {
   created_at: number;
   rev: Int;
   removed: Flag;
+  /** In a shared store: the node that has the instance's stream, or null. */
+  node_id: ColumnType<string | null, never, string | null>;
+  /** In a shared store: when it turns OFFLINE if no node holds it, in registry time; null: with its lease. */
+  lapses_at: ColumnType<number | null, never, number | null>;
 }
 
 interface DownloadClientsTable {
@@ -112,8 +147,11 @@ interface TokensTable {
 
 export type ChangeLogRow = Insertable<ChangeLogTable>;
 export type StoredChange = Selectable<ChangeLogTable>;
+export type FeedRow = Insertable<FeedTable>;
+export type StoredFeed = Selectable<FeedTable>;
 export type ServiceRow = Insertable<ServicesTable>;
-export type StoredService = Selectable<ServicesTable>;
+/** What a commit writes of it. Who holds the instance is written apart. */
+export type StoredService = Omit<Selectable<ServicesTable>, "node_id" | "lapses_at">;
 export type DownloadClientRow = Insertable<DownloadClientsTable>;
 export type StoredDownloadClient = Selectable<DownloadClientsTable>;
 export type TokenRow = Insertable<TokensTable>;

@@ -11,6 +11,8 @@ const CHECK_PLACE = "clock.key_check";
 export interface SecretsOptions {
   /** Where the key file is, unless a key is given. */
   readonly directory: string;
+  /** The database, for people; its key file need not be beside it. */
+  readonly database: string;
   /** As the operator gave it. */
   readonly secretKey: string | undefined;
   /** What `checkOf` made when the store was made; undefined for a new store, which may get a new key. */
@@ -23,9 +25,9 @@ export interface SecretsOptions {
  * @throws StoreOpenError if the key is missing, malformed, or not the one of this store.
  */
 export async function openSecrets(options: SecretsOptions): Promise<Secrets> {
-  const { directory, secretKey, check, random } = options;
+  const { directory, database, secretKey, check, random } = options;
   const source = secretKey === undefined ? join(directory, KEY_FILE) : "PULSE_SECRET_KEY";
-  const text = secretKey ?? (await readKeyFile(source, check === undefined, random));
+  const text = secretKey ?? (await readKeyFile(source, check === undefined, options));
   const key = parseKey(text);
   if (!key)
     throw new StoreOpenError(
@@ -34,7 +36,7 @@ export async function openSecrets(options: SecretsOptions): Promise<Secrets> {
   const secrets = new Secrets(key, random);
   if (check !== undefined && !fits(secrets, check))
     throw new StoreOpenError(
-      `${source} is not the key that the database in ${directory} was encrypted with: restore that key, or move the database away to start anew`,
+      `${source} is not the key that ${database} was encrypted with: give this Pulse that key, or another database`,
     );
   return secrets;
 }
@@ -52,7 +54,11 @@ function fits(secrets: Secrets, check: string): boolean {
   }
 }
 
-async function readKeyFile(path: string, mayCreate: boolean, random: Random): Promise<string> {
+async function readKeyFile(
+  path: string,
+  mayCreate: boolean,
+  { database, random }: SecretsOptions,
+): Promise<string> {
   if (mayCreate) {
     const create = () => `${randomSecret(random, KEY_BYTES)}\n`;
     return (await readOrCreatePrivateFile(path, create)).text;
@@ -61,7 +67,7 @@ async function readKeyFile(path: string, mayCreate: boolean, random: Random): Pr
   if (text !== undefined) return text;
   // A new key would open nothing of what is stored.
   throw new StoreOpenError(
-    `${path} is missing, and the database beside it is encrypted with that key: restore the file, or set PULSE_SECRET_KEY`,
+    `${path} is missing, and ${database} is encrypted with a key: restore the file, or set PULSE_SECRET_KEY to what is in it`,
   );
 }
 

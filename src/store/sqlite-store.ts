@@ -1,10 +1,10 @@
 import type { Kysely } from "kysely";
-import type { Commit } from "../core/change.js";
 import type { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
 import type { SqliteConnection } from "./sqlite-dialect.js";
 import { attemptOpen, toUnavailable } from "./sqlite-errors.js";
 import {
+  type CommitRequest,
   type PresenceFlush,
   type Store,
   type StoredRegistry,
@@ -24,6 +24,7 @@ export interface SqliteStoreParts {
 
 /** A store on a connection that is its own. */
 export class SqliteStore implements Store {
+  readonly shared = undefined;
   readonly #parts: SqliteStoreParts;
   #closing: Promise<void> | undefined;
 
@@ -35,8 +36,8 @@ export class SqliteStore implements Store {
     return attemptOpen(this.#parts.path, () => this.#parts.queries.load(maxHistory));
   }
 
-  commit(commits: readonly Commit[], previous: bigint): Promise<void> {
-    return this.#use((queries) => queries.commit(commits, previous));
+  commit(request: CommitRequest): Promise<void> {
+    return this.#use((queries) => queries.commit(request));
   }
 
   flush(flush: PresenceFlush): Promise<void> {

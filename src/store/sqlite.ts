@@ -6,10 +6,11 @@ import { makePrivateDirectory } from "../lib/private-file.js";
 import type { Random } from "../lib/random.js";
 import type { Secrets } from "../lib/sealing.js";
 import { migrate } from "./migrations.js";
+import { insertClock } from "./new-clock.js";
 import { giveUpOwnership, takeOwnership } from "./owner-lock.js";
 import { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
-import { checkOf, openSecrets } from "./secret-key.js";
+import { openSecrets } from "./secret-key.js";
 import { type SqliteConnection, sqliteDialect } from "./sqlite-dialect.js";
 import { attemptOpen } from "./sqlite-errors.js";
 import { SqliteStore } from "./sqlite-store.js";
@@ -77,8 +78,9 @@ async function openOwned(
     const db = new Kysely<Schema>({ dialect: sqliteDialect(connection) });
     await migrate(db);
     const secrets = await prepareClock(db, options);
+    const queries = new Queries({ db, secrets, isShared: false });
     const release = () => giveUpOwnership(lock);
-    return new SqliteStore({ connection, path, db, queries: new Queries(db, secrets), release });
+    return new SqliteStore({ connection, path, db, queries, release });
   } catch (error) {
     connection.close();
     throw error;
@@ -101,21 +103,16 @@ async function connect(path: string): Promise<SqliteConnection> {
 async function prepareClock(db: Kysely<Schema>, options: SqliteStoreOptions): Promise<Secrets> {
   const { directory, secretKey, random } = options;
   const clock = await db.selectFrom("clock").select("key_check").executeTakeFirst();
-  const secrets = await openSecrets({ directory, secretKey, check: clock?.key_check, random });
+  const secrets = await openSecrets({
+    directory,
+    database: `the database in ${directory}`,
+    secretKey,
+    check: clock?.key_check,
+    random,
+  });
   if (clock) return secrets;
   await syncDirectory(directory);
-  await db
-    .insertInto("clock")
-    .values({
-      one: 1,
-      epoch: random.uuid(),
-      rev: 0,
-      stamp: "",
-      min_rev: 0,
-      registry_time_ms: 0,
-      key_check: checkOf(secrets),
-    })
-    .execute();
+  await insertClock(db, secrets, random);
   return secrets;
 }
 

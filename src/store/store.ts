@@ -1,6 +1,6 @@
 import type { Commit, CommitSummary } from "../core/change.js";
 import type { EntryRecord } from "../core/entry.js";
-import type { Presence, ServiceRecord } from "../core/service.js";
+import type { Holding, Presence, ServiceRecord } from "../core/service.js";
 import type { TokenRecord } from "../core/token.js";
 
 /** Everything a registry starts from. */
@@ -26,10 +26,35 @@ export interface FlushedPresence extends Presence {
   readonly leaseId: string;
 }
 
+/** A commit's place in a history. */
+export interface StorePoint {
+  readonly revision: bigint;
+  readonly stamp: string;
+}
+
+export interface CommitRequest {
+  /** The newest commit that the caller knows. */
+  readonly known: StorePoint;
+  /** Services of which the decision needs the holding, in a store that is shared. */
+  readonly holdingsOf: readonly string[];
+  /**
+   * Called once the store is locked against other writers, at most once. What it
+   * returns is written; its revisions must follow the newest without a gap.
+   */
+  readonly decide: (news: News) => readonly Commit[];
+}
+
+/** What the caller of a commit could not know before. */
+export interface News {
+  /** What others have committed since `known`, oldest first, up to the newest. */
+  readonly missed: readonly Commit[];
+  /** By service; as they stand until this commit is done. */
+  readonly holdings: ReadonlyMap<string, Holding>;
+}
+
 /**
- * The port between the registry and its database. One registry owns a store at
- * a time; every method throws StoreUnavailableError when the database cannot be
- * used just now, and then nothing was written.
+ * The port between the registry and its database. Every method throws
+ * StoreUnavailableError when the database cannot be used just now.
  */
 export interface Store {
   /**
@@ -39,17 +64,21 @@ export interface Store {
   load(maxHistory?: number): Promise<StoredRegistry>;
 
   /**
-   * Writes the commits in one durable transaction. `previous` is the revision
-   * that the first of them follows: if the store stands at another, it throws
-   * StoreDivergedError, since someone else wrote to it.
+   * Decides and writes in one durable transaction, in which nobody else commits.
+   * If it throws, nothing was written, unless a StoreUnavailableError says that
+   * nobody knows.
+   * @throws StoreDivergedError if the history of the store does not go on from `known`.
    */
-  commit(commits: readonly Commit[], previous: bigint): Promise<void>;
+  commit(request: CommitRequest): Promise<void>;
 
-  /** Writes signs of life and registry time. No revision, no change. */
+  /** Writes signs of life and registry time. No revision, no change. For a store of one Pulse alone. */
   flush(flush: PresenceFlush): Promise<void>;
 
   /** Forgets the changes up to and with this revision. Slow if there are many, but others need not wait. */
   compact(revision: bigint): Promise<void>;
+
+  /** What nodes that share this store have beside it; undefined if it belongs to one Pulse alone. */
+  readonly shared: SharedStore | undefined;
 
   close(): Promise<void>;
 }
@@ -59,12 +88,107 @@ export interface PresenceFlush {
   readonly presences: readonly FlushedPresence[];
 }
 
-/** The database cannot be used just now: full, read-only, locked, or failing. */
-export class StoreUnavailableError extends Error {
-  override readonly name = "StoreUnavailableError";
+/** What nodes on one database need to know of each other. All instants are registry time in ms. */
+export interface SharedStore {
+  /** Where it is, for people, without a password. */
+  readonly name: string;
+
+  /**
+   * What was committed after `known`; a part of it if there is much.
+   * @throws StoreDivergedError as `commit` does.
+   */
+  since(known: StorePoint): Promise<Since>;
+
+  /**
+   * Calls `onHint` whenever somebody may have committed, and after each
+   * connection that came about. A hint may be missing, late, or for nothing.
+   */
+  listen(onHint: () => void): Listening;
+
+  /** Writes the row of a node that starts, or that was taken for dead. */
+  join(node: NodeInfo): Promise<Renewal>;
+
+  /** Renews a node's row, and takes registry time on. */
+  renew(nodeId: string): Promise<Renewal>;
+
+  /** Writes what a node knows of its instances, and reads what the others wrote, each whole or not at all. */
+  exchangeReports(nodeId: string, report: string): Promise<readonly string[]>;
+
+  /**
+   * Removes the row of a node and sets its instances free: each has its TTL, or
+   * `allowance.minTtlMs`, and `allowance.graceMs` to appear on another.
+   * @param onlyIfDead do nothing if it was renewed meanwhile
+   * @returns how many instances were set free; undefined: somebody else has done it, or it lives.
+   */
+  bury(nodeId: string, allowance: Allowance, onlyIfDead: boolean): Promise<number | undefined>;
+
+  /** Says which instances a node holds now, and which no more. */
+  hold(nodeId: string, changes: HoldingChanges): Promise<void>;
+
+  /** Instances that should be OFFLINE by now, and that no node holds. Some of them, if they are many. */
+  due(): Promise<readonly DueLease[]>;
 }
 
-/** Someone else wrote to a store that this process believed to be its own. */
+export interface Since {
+  /** Oldest first and without a gap. */
+  readonly commits: readonly Commit[];
+  /** The newest revision there is. */
+  readonly revision: bigint;
+}
+
+export interface Listening {
+  stop(): Promise<void>;
+}
+
+export interface NodeInfo {
+  /** Random, of one run of one Pulse. */
+  readonly id: string;
+  /** For people: where it listens. */
+  readonly name: string;
+}
+
+export interface Renewal {
+  readonly registryTimeMs: number;
+  /** False if others took this node for dead: its instances are free, and it must join anew. */
+  readonly isMember: boolean;
+  /** Nodes that have not renewed their rows for too long. */
+  readonly dead: readonly NodeInfo[];
+}
+
+export interface Allowance {
+  readonly minTtlMs: number;
+  readonly graceMs: number;
+}
+
+export interface HoldingChanges {
+  /** Taken from whoever held them. */
+  readonly claims: readonly { readonly serviceId: string; readonly leaseId: string }[];
+  /** Given up, unless another node has taken them. */
+  readonly releases: readonly (Omit<Holding, "nodeId"> & { readonly serviceId: string })[];
+}
+
+export interface DueLease {
+  readonly serviceId: string;
+  readonly holding: Holding;
+}
+
+/** The database cannot be used just now: full, read-only, locked, away, or failing. */
+export class StoreUnavailableError extends Error {
+  override readonly name = "StoreUnavailableError";
+  /** The connection broke at the very end: the commit may have been made or not. */
+  readonly isOutcomeUnknown: boolean;
+
+  constructor(message: string, options?: ErrorOptions & { readonly isOutcomeUnknown?: boolean }) {
+    super(message, options);
+    this.isOutcomeUnknown = options?.isOutcomeUnknown ?? false;
+  }
+}
+
+/**
+ * The store's history does not go on from what this process knows of it: someone
+ * else wrote to a store that was its own, a backup was restored, or it was away
+ * for so long that the changes are compacted.
+ */
 export class StoreDivergedError extends Error {
   override readonly name = "StoreDivergedError";
 }

@@ -2,7 +2,7 @@ import type { Commit } from "../../src/core/change.js";
 import type { EntryRecord } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
 import type { TokenRecord } from "../../src/core/token.js";
-import type { PresenceFlush, Store, StoredRegistry } from "../../src/store/store.js";
+import type { CommitRequest, PresenceFlush, Store, StoredRegistry } from "../../src/store/store.js";
 
 /** A store without a disk, which can be told to fail, for tests of what stands on it. */
 export class MemoryStore implements Store {
@@ -14,6 +14,7 @@ export class MemoryStore implements Store {
   compactedRevision = 0n;
   /** While set, every write throws it. */
   failure: Error | undefined;
+  readonly shared = undefined;
   #registryTimeMs = 0;
   readonly #services = new Map<string, ServiceRecord>();
   readonly #entries = new Map<string, EntryRecord>();
@@ -33,8 +34,10 @@ export class MemoryStore implements Store {
     };
   }
 
-  async commit(commits: readonly Commit[]): Promise<void> {
+  async commit({ decide }: CommitRequest): Promise<void> {
     if (this.failure) throw this.failure;
+    const commits = decide({ missed: [], holdings: new Map() });
+    if (commits.length === 0) return;
     this.batches.push(commits.length);
     for (const commit of commits) {
       this.commits.push(commit);

@@ -1,0 +1,103 @@
+import type { Clock, Timer } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
+import { type HoldingChanges, type SharedStore, StoreUnavailableError } from "../store/store.js";
+import type { LiveLease } from "./leases.js";
+
+/** What comes within this time goes into one transaction, in ms. An instance waits for none of it. */
+const GATHER_MS = 5;
+const RETRY_MS = 500;
+/** Changes of one transaction. It bounds how long others wait for it. */
+const MAX_BATCH = 1_024;
+/**
+ * The longest that a client waits before it looks for a Pulse again, in ms: whoever
+ * lost its stream through our fault gets so long to return (`docs/protocol.md`).
+ */
+const RETURN_MS = 15_000;
+
+export interface HoldingsOptions {
+  readonly shared: SharedStore;
+  readonly nodeId: () => string;
+  readonly registryNow: () => number;
+  /** How long after its stream broke an instance is OFFLINE. */
+  readonly graceMs: number;
+  /** Whether streams break through our fault just now. */
+  readonly isOurFault: () => boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Tells the other nodes which instances this one has: as soon as it can be written, and only the last word. */
+export interface Holdings {
+  claim(lease: LiveLease): void;
+  release(lease: LiveLease): void;
+  /** Forgets what is not written, and writes nothing more. Resolves when nothing is under way. */
+  stop(): Promise<void>;
+}
+
+type Word =
+  | { readonly kind: "claim"; readonly serviceId: string; readonly leaseId: string }
+  | { readonly kind: "release"; readonly release: HoldingChanges["releases"][number] };
+
+export function createHoldings(options: HoldingsOptions): Holdings {
+  const { shared, nodeId, registryNow, graceMs, isOurFault, clock, log } = options;
+  /** By service. */
+  let words = new Map<string, Word>();
+  let timer: Timer | undefined;
+  let writing: Promise<void> | undefined;
+  let isStopped = false;
+
+  function say(serviceId: string, word: Word): void {
+    words.set(serviceId, word);
+    schedule(GATHER_MS);
+  }
+
+  function schedule(delayMs: number): void {
+    if (isStopped || timer || writing) return;
+    timer = clock.setTimer(delayMs, () => {
+      timer = undefined;
+      writing = write().then((delay) => {
+        writing = undefined;
+        if (words.size > 0) schedule(delay);
+      });
+    });
+  }
+
+  /** Resolves to when to go on. */
+  async function write(): Promise<number> {
+    const batch = [...words].slice(0, MAX_BATCH);
+    for (const [serviceId] of batch) words.delete(serviceId);
+    const said = batch.map(([, word]) => word);
+    try {
+      await shared.hold(nodeId(), {
+        claims: said.flatMap((word) => (word.kind === "claim" ? word : [])),
+        releases: said.flatMap((word) => (word.kind === "release" ? word.release : [])),
+      });
+      return GATHER_MS;
+    } catch (error) {
+      words = new Map([...batch, ...words]); // the newer word counts
+      if (!(error instanceof StoreUnavailableError)) log.error({ err: error }, "holdings.failed");
+      return RETRY_MS;
+    }
+  }
+
+  return {
+    claim({ record: { id: serviceId, leaseId } }) {
+      say(serviceId, { kind: "claim", serviceId, leaseId });
+    },
+    release({ record: { id: serviceId, leaseId, ttlMs }, expiresAt, lastSeenAt }) {
+      const now = registryNow();
+      const [lapsesAt, leaseExpiresAt] = isOurFault()
+        ? Array(2).fill(now + Math.max(ttlMs, RETURN_MS) + graceMs)
+        : [Math.min(now + graceMs, expiresAt), expiresAt];
+      say(serviceId, {
+        kind: "release",
+        release: { serviceId, leaseId, lapsesAt, leaseExpiresAt, lastSeenAt },
+      });
+    },
+    async stop() {
+      isStopped = true;
+      timer?.cancel();
+      await writing;
+    },
+  };
+}

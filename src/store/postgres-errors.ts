@@ -1,0 +1,83 @@
+import pg from "pg";
+import { UnsealError } from "../lib/sealing.js";
+import { UnknownOutcomeError } from "./postgres-dialect.js";
+import { DeadlineError } from "./postgres-pool.js";
+import { StoreOpenError, StoreUnavailableError } from "./store.js";
+
+/**
+ * Causes that lie with the server or the way to it, in words: a later try may
+ * succeed. By SQLSTATE or its class (PostgreSQL's manual, appendix A).
+ */
+const UNAVAILABLE: Readonly<Record<string, string>> = {
+  "08": "the connection broke",
+  "25006": "the database is read-only",
+  "25P03": "this Pulse stood still in the middle of a transaction",
+  "28": "the database refuses this user",
+  "3D": "there is no such database",
+  "40": "another transaction was in the way",
+  "42501": "this user may not use the tables",
+  "53": "the server has run out of room or connections",
+  "55P03": "another node holds the database",
+  "57": "the server ended the statement",
+  "58": "the server's disk fails",
+  XX: "the server fails",
+};
+
+const ADVICE: Readonly<Record<string, string>> = {
+  "25006": "give the address of the primary",
+  "28": "check the user and password in the URL, PGPASSWORD or ~/.pgpass",
+  "3D": "create it, or give another name in the URL",
+  "42501": "let the user create tables in the database",
+};
+
+/** The driver's error as the port's, if the database is at fault. Other errors are bugs, and stay. */
+export function toUnavailable(error: unknown): unknown {
+  if (error instanceof UnknownOutcomeError)
+    return new StoreUnavailableError(error.message, { cause: error, isOutcomeUnknown: true });
+  const words = wordsFor(error);
+  if (words === undefined) return error;
+  return new StoreUnavailableError(`${words}: ${(error as Error).message}`, { cause: error });
+}
+
+/** The error of an open as one sentence that says what to do. */
+export function toOpenError(error: unknown, database: string): unknown {
+  if (error instanceof UnsealError)
+    return new StoreOpenError(
+      `credentials in ${database} do not belong to their row, someone has changed the database: restore a backup`,
+      { cause: error },
+    );
+  const words = wordsFor(error);
+  if (words === undefined) return error;
+  const advice = lookUp(ADVICE, codeOf(error)) ?? "start it, or give another URL with --database";
+  const { message } = error as Error;
+  return new StoreOpenError(`${database} cannot be used, ${words} (${message}): ${advice}`, {
+    cause: error,
+  });
+}
+
+function wordsFor(error: unknown): string | undefined {
+  if (error instanceof DeadlineError) return "the server does not answer";
+  if (error instanceof pg.DatabaseError) return lookUp(UNAVAILABLE, codeOf(error));
+  return isConnectionProblem(error) ? "there is no connection" : undefined;
+}
+
+/** Of the socket, or of pg, whose own errors have no code. */
+function isConnectionProblem(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  return (
+    syscall !== undefined ||
+    /^(ECONN|EPIPE|ETIMEDOUT|ERR_STREAM_DESTROYED)/.test(code ?? "") ||
+    /^(Connection terminated|Connection ended|timeout exceeded|Client (has encountered|was closed)|The server does not support SSL)/.test(
+      error.message,
+    )
+  );
+}
+
+function lookUp(table: Readonly<Record<string, string>>, code: string): string | undefined {
+  return table[code] ?? table[code.slice(0, 2)];
+}
+
+function codeOf(error: unknown): string {
+  return (error instanceof pg.DatabaseError && error.code) || "";
+}
