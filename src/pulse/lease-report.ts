@@ -1,6 +1,6 @@
 import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { LoadSchema } from "../../gen/pulse/v1/load_pb.js";
-import type { LiveLease } from "./leases.js";
+import { isHeld, type LiveLease } from "./leases.js";
 
 /**
  * What a node tells the others of the instances whose streams it has, that is no
@@ -10,7 +10,7 @@ type Report = readonly (readonly [leaseId: string, lastSeenAt: number, load?: Js
 
 export function writeLeaseReport(leases: Iterable<LiveLease>): string {
   const report: Report = [...leases]
-    .filter(({ link }) => link.name === "attached")
+    .filter(isHeld)
     .map(({ record, lastSeenAt, load }) =>
       load
         ? [record.leaseId, Math.round(lastSeenAt), toJson(LoadSchema, load)]
@@ -26,7 +26,7 @@ export function readLeaseReport(
 ): void {
   for (const [leaseId, lastSeenAt, load] of JSON.parse(report) as Report) {
     const lease = leaseById(leaseId);
-    if (!lease || lease.link.name === "attached") continue;
+    if (!lease || isHeld(lease)) continue;
     lease.lastSeenAt = Math.max(lease.lastSeenAt, lastSeenAt);
     // A node of a newer release may say more than is known here.
     if (load !== undefined) lease.load = fromJson(LoadSchema, load, { ignoreUnknownFields: true });

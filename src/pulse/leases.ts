@@ -22,7 +22,12 @@ export interface LeaseStream {
 type Link =
   /** No stream: it was just registered, restored, or is renewed by Register alone. Only its TTL counts. */
   | { readonly name: "none" }
-  | { readonly name: "attached"; readonly stream: LeaseStream }
+  | {
+      readonly name: "attached";
+      readonly stream: LeaseStream;
+      /** Nobody else lets it lapse. False: the node lost all that it held, and there was no sign of life since. */
+      readonly isHeld: boolean;
+    }
   /**
    * Its stream broke without goodbye: OFFLINE from `graceEndsAt` (registry time) on. In a
    * shared store that is written down instead, and the lease has no link here any more.
@@ -171,8 +176,8 @@ export class Leases {
     lease.lastSeenAt = this.#options.clock.wallNow();
     lease.credited = false;
     // The newest stream wins: when an older one closes later, nothing happens.
-    if (lease.link.name !== "attached" || lease.link.stream !== stream) {
-      lease.link = { name: "attached", stream };
+    if (!isHeld(lease) || lease.link.stream !== stream) {
+      lease.link = { name: "attached", stream, isHeld: true };
       node?.claim(lease);
     }
     if (report.load) lease.load = report.load;
@@ -213,15 +218,18 @@ export class Leases {
     }
   }
 
-  /** The node was taken for dead, and is back: it says again which instances it has. */
-  claimAll(): void {
+  /**
+   * The node was taken for dead, and is back: it holds nothing. An instance whose stream
+   * is open may have moved on without that being noticed here: its next heartbeat tells.
+   */
+  holdNothing(): void {
     for (const lease of this.all())
-      if (lease.link.name === "attached") this.#options.node?.claim(lease);
+      if (lease.link.name === "attached") lease.link = { ...lease.link, isHeld: false };
   }
 
   /** Why this lease should be OFFLINE by now, or undefined; also if that is for others to find out. */
   lapse(lease: LiveLease, now: number): Lapse | undefined {
-    const isOthers = this.#options.node && lease.link.name !== "attached";
+    const isOthers = this.#options.node && !isHeld(lease);
     if (isOthers && lease.record.status !== "offline") return undefined;
     if (lease.expiresAt <= now) return "expired";
     return lease.link.name === "broken" && lease.link.graceEndsAt <= now
@@ -248,7 +256,7 @@ export class Leases {
   /** The lease that is due in the shared store, unless this node knows better. */
   ofDue(serviceId: string, { leaseId }: Holding): LiveLease | undefined {
     const lease = this.#byService.get(serviceId);
-    return lease?.record.leaseId === leaseId && lease.link.name !== "attached" ? lease : undefined;
+    return lease?.record.leaseId === leaseId && !isHeld(lease) ? lease : undefined;
   }
 
   /** Turns an instance OFFLINE that no node holds, and that is due in the shared store. */
@@ -308,8 +316,10 @@ export class Leases {
         lapsing && serviceId,
       )
       .then(
-        () => {
+        (wasDue) => {
           lease.isChanging = false;
+          // It lapses elsewhere, or not at all: there is nothing more to do about it here.
+          if (lapsing && !wasDue && this.#options.node) this.#loseHold(lease);
           // It may have said something else meanwhile.
           if (lease.link.name === "attached") this.reconcile(lease);
         },
@@ -319,6 +329,11 @@ export class Leases {
           this.#options.log.warn({ err: error, serviceId, status }, "lease.status_not_written");
         },
       );
+  }
+
+  #loseHold(lease: LiveLease): void {
+    if (isHeld(lease) && this.lapse(lease, this.#options.registryNow()))
+      lease.link = { ...lease.link, isHeld: false };
   }
 
   #lostReason(leaseId: string): LeaseLostReason {
@@ -331,7 +346,7 @@ export class Leases {
       const lease = this.#byService.get(record.id);
       if (lease?.record.leaseId === record.leaseId && record.leaseActive) {
         lease.record = record;
-        if (this.#options.node && lease.link.name !== "attached") learn(lease, record);
+        if (this.#options.node && !isHeld(lease)) learn(lease, record);
         continue;
       }
       if (lease)
@@ -352,7 +367,7 @@ export class Leases {
     const known = new Set(records.map(({ id }) => id));
     for (const lease of this.all()) if (!known.has(lease.record.id)) this.#drop(lease, "unknown");
     this.#follow(records);
-    this.claimAll();
+    this.holdNothing();
   }
 
   #add(record: ServiceRecord, load: Load | undefined): LiveLease {
@@ -396,6 +411,13 @@ export class Leases {
       this.#unflushed.add(lease);
     }
   }
+}
+
+/** Whether this Pulse has the stream, and nobody else lets the lease lapse. */
+export function isHeld(
+  lease: LiveLease,
+): lease is LiveLease & { link: Extract<Link, { name: "attached" }> } {
+  return lease.link.name === "attached" && lease.link.isHeld;
 }
 
 /**

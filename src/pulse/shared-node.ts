@@ -60,7 +60,7 @@ export async function joinAsNode(options: SharedNodeOptions): Promise<SharedNode
     log,
     allowance: () => ({ minTtlMs: leases?.fleetTtlMs ?? 0, graceMs: policy.reconnectGraceMs }),
     hearTime: (ms) => time.hear(ms),
-    onRejoin: () => leases?.claimAll(),
+    onRejoin: () => leases?.holdNothing(),
     report: () => writeLeaseReport(leases?.all() ?? []),
     hearReports(reports) {
       for (const report of reports) readLeaseReport(report, (leaseId) => leases?.byId(leaseId));
