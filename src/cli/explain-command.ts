@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { ExplainServiceResponseSchema } from "../../gen/pulse/v1/registry_service_pb.js";
 import { jsonOption } from "./options.js";
-import { print, printJson } from "./output.js";
+import { noteIfStale, print, printJson } from "./output.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
 import { timelineText } from "./timeline-text.js";
 
@@ -15,6 +15,7 @@ export function explainCommand(): Command {
       const response = await callPulse(command, ["service", "admin"], (pulse) =>
         pulse.registry.explainService({ id: service }),
       );
+      noteIfStale(response);
       if (options.json) printJson(ExplainServiceResponseSchema, response);
       else print(timelineText(response));
     });

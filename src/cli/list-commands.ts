@@ -15,7 +15,7 @@ import {
 } from "./filter-options.js";
 import { listDownloadClients, listServices } from "./lists.js";
 import { enumNumber, jsonOption, showCredentialsOption } from "./options.js";
-import { print, printJson } from "./output.js";
+import { noteIfStale, print, printJson } from "./output.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
 import { downloadClientsTable, servicesTable } from "./tables.js";
 
@@ -33,6 +33,7 @@ export function listServicesCommand(): Command {
           statuses: statuses.map((word) => enumNumber(ServiceStatusSchema, word)),
         }),
       );
+      noteIfStale(response);
       if (options.json) printJson(ListServicesResponseSchema, response);
       else print(servicesTable(response.services, true));
     });
@@ -63,6 +64,7 @@ export function listClientsCommand(): Command {
           showDeleted: deleted,
         }),
       );
+      noteIfStale(response);
       if (!json) return print(downloadClientsTable(response.downloadClients, show));
       if (!show) hideCredentials(response.downloadClients);
       printJson(ListDownloadClientsResponseSchema, response);

@@ -11,7 +11,8 @@ import type { PulseConnection } from "../client/index.js";
 
 /**
  * All pages as one response. Its revision and resume token are those of the
- * first page: a watch from there misses nothing that changed between pages.
+ * first page: a watch from there misses nothing that changed between pages. It is
+ * stale if any of them is.
  */
 export async function listServices(
   pulse: PulseConnection,
@@ -21,6 +22,7 @@ export async function listServices(
   while (whole.nextPageToken !== "") {
     const page = await pulse.registry.listServices({ ...filter, pageToken: whole.nextPageToken });
     whole.services.push(...page.services);
+    whole.stale ||= page.stale;
     whole.nextPageToken = page.nextPageToken;
   }
   return whole;
@@ -38,6 +40,7 @@ export async function listDownloadClients(
       pageToken: whole.nextPageToken,
     });
     whole.downloadClients.push(...page.downloadClients);
+    whole.stale ||= page.stale;
     whole.nextPageToken = page.nextPageToken;
   }
   return whole;

@@ -15,6 +15,14 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** Warns of an answer of a Pulse that does not know what others have changed meanwhile. */
+export function noteIfStale({ stale }: { readonly stale: boolean }): void {
+  if (stale)
+    note(
+      "This Pulse cannot reach the database that it shares with others: they may have changed more.",
+    );
+}
+
 /** A message in proto JSON, with the fields that have their default value too: `[]` and `false` are answers. */
 export function printJson<Desc extends DescMessage>(
   schema: Desc,
