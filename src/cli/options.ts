@@ -1,6 +1,6 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { InvalidArgumentError, Option } from "commander";
-import { parsePulseAddress } from "../client/index.js";
+import { parsePulseAddresses } from "../client/index.js";
 import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import { UsageError } from "./failure.js";
 
@@ -28,13 +28,18 @@ export function parseHostPort(text: string): HostPort {
   return { host, port };
 }
 
-/** Reads Pulse's address, a URL or `host:port` or `host`, and returns it as a URL without a path. */
+/**
+ * Reads Pulse's addresses, each a URL or `host:port` or `host`, with commas between,
+ * and returns them as URLs without a path, with commas between.
+ */
 export function parsePulseUrl(text: string): string {
   try {
-    return new URL(parsePulseAddress(text)).origin;
+    return parsePulseAddresses(text)
+      .map((address) => new URL(address).origin)
+      .join(",");
   } catch {
     throw new InvalidArgumentError(
-      `Give Pulse's address without a path or user name, such as ${DEFAULT_PULSE_URL}.`,
+      `Give Pulse's address without a path or user name, such as ${DEFAULT_PULSE_URL}, or the addresses of several nodes with commas between, all http or all https.`,
     );
   }
 }
@@ -95,7 +100,7 @@ export function logLevelOption(variable: string): Option {
 }
 
 export function pulseUrlOption(): Option {
-  return new Option("--pulse <url>", "where Pulse is")
+  return new Option("--pulse <url>", "where Pulse is; several nodes with commas between")
     .env("PULSE_URL")
     .argParser(parsePulseUrl)
     .default(DEFAULT_PULSE_URL);

@@ -39,7 +39,7 @@ export function callTarget(command: Command, accept: TokenSearch["accept"]) {
 
 /**
  * Calls Pulse as the options of `command` say, and leaves no connection behind.
- * @param timeoutMs of each call
+ * @param timeoutMs of each call, for each address that Pulse has
  * @throws CommandError that says what to do; what `call` itself throws of that kind stays
  */
 export async function callPulse<Answer>(
@@ -50,7 +50,10 @@ export async function callPulse<Answer>(
 ): Promise<Answer> {
   const { url, findToken } = callTarget(command, accept);
   const { token, source } = await findToken();
-  const retry = { maxAttempts: 1, attemptTimeoutMs: timeoutMs, totalTimeoutMs: timeoutMs };
+  // Each node is asked once, at most.
+  const maxAttempts = url.split(",").length;
+  const totalTimeoutMs = maxAttempts * timeoutMs;
+  const retry = { maxAttempts, attemptTimeoutMs: timeoutMs, totalTimeoutMs };
   const pulse = connectPulse({ pulse: url, token, retry });
   try {
     return await call(pulse);

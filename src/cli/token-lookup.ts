@@ -12,7 +12,7 @@ export interface TokenSearch {
   readonly fileWasTyped: boolean;
   /** PULSE_TOKEN. */
   readonly token: string | undefined;
-  /** Where the token will be sent. */
+  /** Where the token will be sent: one URL, or several with commas between. */
   readonly pulseUrl: string;
   /** Pulse's data directory, if Pulse is on this host. */
   readonly dataDirectory: string;
@@ -39,9 +39,10 @@ export async function findToken(search: TokenSearch): Promise<FoundToken> {
   if (search.token)
     return { token: checkToken(search.token, "PULSE_TOKEN"), source: "PULSE_TOKEN" };
   if (search.file) return readTokenFile(search.file);
-  if (!isThisHost(new URL(search.pulseUrl).hostname))
+  const away = search.pulseUrl.split(",").find((url) => !isThisHost(new URL(url).hostname));
+  if (away !== undefined)
     throw new CommandError(
-      `Pulse at ${search.pulseUrl} is on another host: give a token of it in PULSE_TOKEN, or in a file with --token-file`,
+      `Pulse at ${away} is on another host: give a token of it in PULSE_TOKEN, or in a file with --token-file`,
     );
   const paths = search.accept.map((name) => join(search.dataDirectory, "tokens", `${name}.token`));
   for (const path of paths) {

@@ -1,15 +1,16 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
+import { Endpoints } from "../wire/endpoints.js";
 import type { ChannelUse } from "../wire/grpc-channel.js";
 import { createGrpcTransport, type GrpcTransport } from "../wire/grpc-transport.js";
 import { createAuthorization, type TokenSource } from "./authorization.js";
 import { clientsOn, type PulseConnection, type WatchConnection } from "./clients.js";
-import { checkToken, parsePulseAddress } from "./options.js";
+import { checkToken, parsePulseAddresses } from "./options.js";
 import { createRetry, type RetryPolicy } from "./retry.js";
 
 export interface ConnectOptions {
-  /** Where Pulse is: `http://host:port`, or `host:port`. */
+  /** Where Pulse is: `http://host:port`, or `host:port`, or several of these with commas between. */
   readonly pulse: string;
   readonly token: TokenSource;
   /** How idempotent calls are tried again; `never`: one attempt, with the attempt's deadline of 10 s. */
@@ -29,22 +30,21 @@ export interface ConnectOptions {
 export function connectPulse(options: ConnectOptions): PulseConnection {
   const { retry, clock, random } = options;
   const policy = retry === "never" ? { maxAttempts: 1, totalTimeoutMs: 10_000 } : (retry ?? {});
-  const interceptor = createRetry({
-    policy,
-    ...(clock && { clock }),
-    ...(random && { random }),
-  });
-  return clientsOn(openTransport(options.pulse, options.token, { interceptors: [interceptor] }));
+  const injected = { ...(clock && { clock }), ...(random && { random }) };
+  const endpoints = new Endpoints(parsePulseAddresses(options.pulse), injected);
+  const interceptor = createRetry({ policy, endpoints, ...injected });
+  return clientsOn(openTransport(endpoints, options.token, { interceptors: [interceptor] }));
 }
 
 /**
  * A connection for a session or a watch: it repeats nothing, since they do so
- * themselves, and does not keep the process alive.
+ * themselves, and does not keep the process alive. Each one takes the endpoint that
+ * is due; the caller says when that has failed.
  *
- * @throws TypeError if `pulse` or `token` cannot be used.
+ * @throws TypeError if `token` cannot be used.
  */
-export function connectWithoutRetry(pulse: string, token: TokenSource): WatchConnection {
-  const transport = openTransport(pulse, token, { use: "background" });
+export function connectWithoutRetry(endpoints: Endpoints, token: TokenSource): WatchConnection {
+  const transport = openTransport(endpoints, token, { use: "background" });
   const { registry, downloadClients } = clientsOn(transport);
   return {
     registry,
@@ -56,11 +56,10 @@ export function connectWithoutRetry(pulse: string, token: TokenSource): WatchCon
 }
 
 function openTransport(
-  pulse: string,
+  address: Endpoints,
   token: TokenSource,
   options: { readonly interceptors?: Interceptor[]; readonly use?: ChannelUse },
 ): GrpcTransport {
-  const address = parsePulseAddress(pulse);
   // The token comes last, next to the wire: each attempt asks for it anew.
   const authorize = createAuthorization(checkToken(token));
   const interceptors = [...(options.interceptors ?? []), authorize];

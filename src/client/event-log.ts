@@ -9,11 +9,18 @@ export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) =
     const base = { event: event.type, pulse };
     switch (event.type) {
       case "registered":
+        return log.info(
+          { ...base, ...at(event.endpoint), ...about(event.grant) },
+          "registered with Pulse",
+        );
       case "updated":
-        return log.info({ ...base, ...about(event.grant) }, `${event.type} with Pulse`);
+        return log.info({ ...base, ...about(event.grant) }, "updated with Pulse");
       case "reconnected": {
-        const { registeredAnew } = event;
-        return log.info({ ...base, ...about(event.grant), registeredAnew }, "reconnected to Pulse");
+        const { registeredAnew, endpoint } = event;
+        return log.info(
+          { ...base, ...at(endpoint), ...about(event.grant), registeredAnew },
+          "reconnected to Pulse",
+        );
       }
       case "standalone": {
         const refused = failureOf(event.error).kind === "refused";
@@ -51,6 +58,10 @@ export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) =
         return log.error({ ...base, error: event.error.message }, "the registration has failed");
     }
   };
+}
+
+function at(endpoint: string | undefined) {
+  return endpoint === undefined ? {} : { endpoint };
 }
 
 function about(grant: { serviceId: string; instanceId: string; entryName: string | undefined }) {

@@ -1,19 +1,29 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
 
 /**
  * What a failed call means for the caller (docs/protocol.md, errors).
  *
  * - `transient`: Pulse is away, stopping, busy or not well; try again, no
- *   sooner than `floorMs` from now.
+ *   sooner than `floorMs` from now. That holds for this node alone if it is
+ *   stopping (`floorOf`), else for every node of this Pulse.
  * - `refused`: Pulse (or what answers in its place) does not want this caller;
  *   only a person can mend that, so try again slowly. `reason` tells one
  *   refusal from another.
  * - `invalid`: the request itself is wrong and would be wrong again.
  */
 export type Failure =
-  | { readonly kind: "transient"; readonly error: Error; readonly floorMs: number }
+  | {
+      readonly kind: "transient";
+      readonly error: Error;
+      readonly floorMs: number;
+      readonly floorOf: "node" | "pulse";
+    }
   | { readonly kind: "refused"; readonly error: Error; readonly reason: string }
   | { readonly kind: "invalid"; readonly error: Error };
 
@@ -40,18 +50,37 @@ export function failureOf(reason: unknown): Failure {
     // INTERNAL, UNKNOWN, CANCELED and DATA_LOSS too: a cut connection shows as
     // any of them, and a registration has to outlive a fault of the server.
     default:
-      return { kind: "transient", error, floorMs: Math.max(0, serverFloorMs(error) ?? 0) };
+      return {
+        kind: "transient",
+        error,
+        floorMs: Math.max(0, serverFloorMs(error) ?? 0),
+        floorOf: isDraining(error) ? "node" : "pulse",
+      };
   }
 }
 
 /** A transient failure that this client noticed by itself. */
 export function unavailable(message: string, floorMs = 0): TransientFailure {
-  return { kind: "transient", error: new ConnectError(message, Code.Unavailable), floorMs };
+  const error = new ConnectError(message, Code.Unavailable);
+  return { kind: "transient", error, floorMs, floorOf: "pulse" };
+}
+
+/** The node says on a stream that it is stopping. */
+export function draining(floorMs: number): TransientFailure {
+  return { ...unavailable("Pulse is stopping", floorMs), floorOf: "node" };
 }
 
 /** An attempt's own deadline has passed. */
 export function overdue(message: string): TransientFailure {
-  return { kind: "transient", error: new ConnectError(message, Code.DeadlineExceeded), floorMs: 0 };
+  const error = new ConnectError(message, Code.DeadlineExceeded);
+  return { kind: "transient", error, floorMs: 0, floorOf: "pulse" };
+}
+
+/** Whether the node that says this is stopping: its RetryInfo is no other node's. */
+export function isDraining(error: ConnectError): boolean {
+  return error
+    .findDetails(ErrorInfoSchema)
+    .some(({ domain, reason }) => domain === "pulse" && reason === "DRAINING");
 }
 
 /**

@@ -7,7 +7,7 @@ export { connectPulse } from "./connection.js";
 export { InvalidRequestError } from "./failure.js";
 export type { Identity } from "./identity.js";
 export { readOrCreateIdentity } from "./identity.js";
-export { checkRegistrationOptions, parsePulseAddress } from "./options.js";
+export { checkRegistrationOptions, parsePulseAddresses } from "./options.js";
 export { registerWithRetry, startRegistration } from "./register.js";
 export type {
   Grant,

@@ -5,7 +5,7 @@ import type { WatchCache } from "./watch-cache.js";
 import type { WatchNews } from "./watch-log.js";
 import { WatchReader } from "./watch-reader.js";
 import { WatchState } from "./watch-state.js";
-import { followStream } from "./watch-stream.js";
+import { type FollowOptions, followStream } from "./watch-stream.js";
 import type { Query, Topic } from "./watch-topics.js";
 import type { StatusEvent, StreamItem, Watch, WatchEvent, WatchView } from "./watching.js";
 
@@ -14,6 +14,8 @@ export interface ItemWatchOptions<Item, Filter, Response> {
   readonly query: Query<Response>;
   /** Makes a connection, without retry. */
   readonly dial: () => WatchConnection;
+  /** Where these connections go. */
+  readonly endpoints: FollowOptions<Response>["endpoints"];
   readonly cache: WatchCache | undefined;
   readonly signal: AbortSignal | undefined;
   readonly clock: Clock;
@@ -78,11 +80,12 @@ export class ItemWatch<Item, Filter, Response> implements Watch<Item> {
   }
 
   async #run(): Promise<void> {
-    const { topic, query, dial, clock, random, cache, signal } = this.#options;
+    const { topic, query, dial, endpoints, clock, random, cache, signal } = this.#options;
     try {
       if (cache) await this.#restore(cache);
       const items = followStream({
         dial,
+        endpoints,
         query,
         clock,
         random,

@@ -27,6 +27,27 @@ export function parsePulseAddress(pulse: string): string {
   return `${url.protocol}//${url.hostname}:${port}`;
 }
 
+/**
+ * Several addresses with commas between, each as `parsePulseAddress` reads it, and
+ * each once.
+ *
+ * @throws TypeError that says what usable addresses look like.
+ */
+export function parsePulseAddresses(pulse: string): readonly string[] {
+  if (typeof pulse !== "string") return [parsePulseAddress(pulse)];
+  const parts = pulse.split(",").map((part) => part.trim());
+  if (parts.length > 1 && parts.includes(""))
+    throw new TypeError(
+      "pulse has an empty address between its commas: give addresses as in host-a:9696,host-b:9696",
+    );
+  const addresses = [...new Set(parts.map(parsePulseAddress))];
+  if (new Set(addresses.map((address) => new URL(address).protocol)).size > 1)
+    throw new TypeError(
+      "pulse mixes http and https: give all its addresses the same scheme, as in https://host-a:9696,https://host-b:9696",
+    );
+  return addresses;
+}
+
 /** @throws TypeError if this is neither a function nor a token that fits into a header. */
 export function checkToken(token: TokenSource): TokenSource {
   if (typeof token === "function") return token;
@@ -43,7 +64,7 @@ export function checkToken(token: TokenSource): TokenSource {
  * @throws TypeError that names the option and says what to do.
  */
 export function checkRegistrationOptions(options: RegistrationOptions): void {
-  parsePulseAddress(options.pulse);
+  parsePulseAddresses(options.pulse);
   checkToken(options.token);
   const { service, identity, ttlMs, standaloneAfterMs } = options;
   requireText(service?.name, "service.name", "a name for people, such as the program's");

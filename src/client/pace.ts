@@ -1,4 +1,6 @@
 import { type Backoff, type BackoffPolicy, createBackoff } from "../lib/backoff.js";
+import type { OtherEndpoints } from "../wire/endpoints.js";
+import type { TransientFailure } from "./failure.js";
 
 /** How long the first registration is tried before the program goes on alone. */
 export const DEFAULT_STANDALONE_AFTER_MS = 120_000;
@@ -14,6 +16,9 @@ export const WAKE_JITTER_MS = 500;
 
 /** Jitter before the next attempt once the connection is there again. */
 export const REACHABLE_JITTER_MS = 1_000;
+
+/** Jitter before the first attempt on another endpoint, so that not all who lost one come at once. */
+export const MOVE_JITTER_MS = 500;
 
 /** How long a watch's stream must have been well for its backoff to be fresh again. */
 export const WATCH_WELL_MS = 15_000;
@@ -49,6 +54,22 @@ export function slower(
     delayMs: floorMs + pace[which].delayMs(random),
     pace: { ...pace, [which]: pace[which].next() },
   };
+}
+
+/**
+ * The wait after an attempt that failed, and the pace from then on. While another
+ * endpoint is untried, the next attempt is soon, and the backoff does not grow: it is
+ * a new attempt there, not one more here. A node that is stopping asks to be left
+ * alone; that says nothing about the others.
+ */
+export function afterFailure(
+  pace: Pace,
+  which: keyof Pace,
+  { floorMs, floorOf }: Pick<TransientFailure, "floorMs" | "floorOf">,
+  { random, others }: { random(): number; readonly others: OtherEndpoints },
+): { readonly delayMs: number; readonly pace: Pace } {
+  if (others !== "untried") return slower(pace, which, random(), floorMs);
+  return { delayMs: (floorOf === "node" ? 0 : floorMs) + random() * MOVE_JITTER_MS, pace };
 }
 
 /** How long a heartbeat may go unanswered: one interval and a timeout. */

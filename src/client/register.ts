@@ -1,9 +1,10 @@
 import { holdProcess, systemClock } from "../lib/clock.js";
 import { systemRandom } from "../lib/random.js";
+import { Endpoints } from "../wire/endpoints.js";
 import { connectWithoutRetry } from "./connection.js";
 import { logEvents } from "./event-log.js";
 import { createIdentitySource } from "./identity.js";
-import { checkRegistrationOptions, parsePulseAddress } from "./options.js";
+import { checkRegistrationOptions, parsePulseAddresses } from "./options.js";
 import { DEFAULT_STANDALONE_AFTER_MS } from "./pace.js";
 import type { Registration, RegistrationOptions } from "./registration.js";
 import { startSession } from "./session.js";
@@ -20,17 +21,20 @@ export function startRegistration(options: RegistrationOptions): Registration {
   checkRegistrationOptions(options);
   const { pulse, token, signal, log } = options;
   const random = options.random ?? systemRandom;
+  const clock = options.clock ?? systemClock;
+  const endpoints = new Endpoints(parsePulseAddresses(pulse), { clock, random });
   const session = startSession({
-    dial: () => connectWithoutRetry(pulse, token),
+    dial: () => connectWithoutRetry(endpoints, token),
+    endpoints,
     identity: createIdentitySource(options.identity, random),
     service: options.service,
     credentials: options.credentials,
     health: options.health,
     ttlMs: options.ttlMs,
     standaloneAfterMs: options.standaloneAfterMs ?? DEFAULT_STANDALONE_AFTER_MS,
-    clock: options.clock ?? systemClock,
+    clock,
     random,
-    onEvent: log ? logEvents(log, parsePulseAddress(pulse)) : () => {},
+    onEvent: log ? logEvents(log, endpoints.addresses.join(",")) : () => {},
   });
   closeOnAbort(session, signal);
   return session;

@@ -41,7 +41,11 @@ export interface ServiceHealth {
 }
 
 export interface RegistrationOptions {
-  /** Where Pulse is: `http://host:port`, or `host:port`. */
+  /**
+   * Where Pulse is: `http://host:port`, or `host:port`, or several of these with
+   * commas between. A host name may stand for several Pulses, too: one of them at
+   * random is used, and another when that one fails or is stopping.
+   */
   readonly pulse: string;
   /** Bearer token of scope `register`. A function is asked before each attempt, so a mended token is found. */
   readonly token: string | (() => string | Promise<string>);
@@ -90,10 +94,18 @@ export interface Grant {
 }
 
 export type RegistrationEvent =
-  /** Registered for the first time, or after `standalone` or `rejected`. */
-  | { readonly type: "registered"; readonly grant: Grant }
+  /**
+   * Registered for the first time, or after `standalone` or `rejected`. With several
+   * endpoints, `endpoint` says which Pulse that is: IP address and port.
+   */
+  | { readonly type: "registered"; readonly grant: Grant; readonly endpoint?: string }
   /** Heartbeats are answered again after a loss; `registeredAnew` if Pulse had forgotten the lease. */
-  | { readonly type: "reconnected"; readonly grant: Grant; readonly registeredAnew: boolean }
+  | {
+      readonly type: "reconnected";
+      readonly grant: Grant;
+      readonly registeredAnew: boolean;
+      readonly endpoint?: string;
+    }
   /** The stream to Pulse is lost; it will be tried again in `retryInMs`, or as soon as Pulse can be reached. */
   | { readonly type: "disconnected"; readonly error: Error; readonly retryInMs: number }
   /** What `update` changed is registered. */

@@ -3,8 +3,10 @@ import { Code, ConnectError, type Interceptor, type UnaryRequest } from "@connec
 import { type BackoffPolicy, createBackoff } from "../lib/backoff.js";
 import { type Clock, sleep, systemClock } from "../lib/clock.js";
 import { type Random, systemRandom } from "../lib/random.js";
+import { type Endpoints, isFaultOfEndpoint } from "../wire/endpoints.js";
 import { formatTimeout, parseTimeout } from "../wire/grpc-timeout.js";
-import { serverFloorMs } from "./failure.js";
+import { isDraining, serverFloorMs } from "./failure.js";
+import { MOVE_JITTER_MS } from "./pace.js";
 
 /** How calls are tried again. */
 export interface RetryPolicy {
@@ -34,6 +36,8 @@ const RETRYABLE: readonly Code[] = [
 
 export interface RetryOptions {
   readonly policy?: Partial<RetryPolicy>;
+  /** Where the calls go; left out, to one place. */
+  readonly endpoints?: Pick<Endpoints, "others" | "count">;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -47,6 +51,10 @@ export interface RetryOptions {
  * wait. A call is not tried again when the wait would pass its deadline: the
  * caller gets the real error now instead of DEADLINE_EXCEEDED later.
  *
+ * With several endpoints a call that one of them has failed is tried on the others
+ * soon, each once, before the backoff begins; what a node that is stopping asks for
+ * does not hold for them.
+ *
  * A registration does not use this: its session repeats Register itself, with
  * an event for each attempt and no budget that could cut it short.
  */
@@ -54,6 +62,7 @@ export function createRetry(options: RetryOptions = {}): Interceptor {
   const policy = { ...DEFAULT_RETRY_POLICY, ...options.policy };
   const clock = options.clock ?? systemClock;
   const random = options.random ?? systemRandom;
+  const { endpoints } = options;
   const budget = createRetryBudget();
 
   return (next) => async (request) => {
@@ -61,22 +70,30 @@ export function createRetry(options: RetryOptions = {}): Interceptor {
     const askedMs = parseTimeout(request.header.get("grpc-timeout"));
     const deadlineAt = clock.now() + (askedMs ?? policy.totalTimeoutMs);
     let backoff = createBackoff(policy.backoff);
+    let attempts = 0;
+    let moves = 0;
     for (;;) {
       const timeoutMs = Math.min(policy.attemptTimeoutMs, deadlineAt - clock.now());
       try {
-        const response = await attempt(request, backoff.failures, timeoutMs, clock, next);
+        const response = await attempt(request, attempts, timeoutMs, clock, next);
         budget.succeeded();
         return response;
       } catch (reason) {
         const error = ConnectError.from(reason);
         if (request.signal.aborted || !RETRYABLE.includes(error.code)) throw error;
         const mayRetry = budget.failed();
-        const floorMs = serverFloorMs(error) ?? 0;
-        const waitMs = floorMs + backoff.delayMs(random.next());
-        const left = backoff.failures + 1 < policy.maxAttempts && clock.now() + waitMs < deadlineAt;
+        attempts++;
+        // The transport has left the endpoint by now.
+        const canMove = isFaultOfEndpoint(error) && endpoints?.others === "untried";
+        const isMove = canMove && moves + 1 < endpoints.count;
+        const floorMs = isMove && isDraining(error) ? 0 : (serverFloorMs(error) ?? 0);
+        const jitterMs = isMove ? random.next() * MOVE_JITTER_MS : backoff.delayMs(random.next());
+        const waitMs = floorMs + jitterMs;
+        const left = attempts < policy.maxAttempts && clock.now() + waitMs < deadlineAt;
         if (!isRepeatable(request) || !mayRetry || floorMs < 0 || !left) throw error;
         await wait(clock, waitMs, request.signal);
-        backoff = backoff.next();
+        if (isMove) moves++;
+        else backoff = backoff.next();
       }
     }
   };
@@ -121,7 +138,7 @@ function isRepeatable(request: UnaryRequest): boolean {
 
 async function wait(clock: Clock, waitMs: number, signal: AbortSignal): Promise<void> {
   try {
-    await sleep(clock, waitMs, signal);
+    await sleep(clock, waitMs, signal, { holdsProcess: true }); // somebody awaits the call
   } catch (reason) {
     throw ConnectError.from(reason, Code.Canceled);
   }

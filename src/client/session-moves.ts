@@ -2,10 +2,10 @@ import type { RefusedFailure, TransientFailure } from "./failure.js";
 import {
   ATTEMPT_TIMEOUT_MS,
   ackTimeoutMs,
+  afterFailure,
   type Pace,
   REJECTED_JITTER_MS,
   REJECTED_RETRY_MS,
-  slower,
 } from "./pace.js";
 import type { RegistrationEvent } from "./registration.js";
 import type {
@@ -34,6 +34,11 @@ export type Returning = Reconnecting | Rejected;
 
 export const NO_UPDATE = { do: "nothing" } as const;
 export const RENEW_CONNECTION: Effect = { type: "renew-connection" };
+
+/** To be done after an attempt or a stream has failed; nothing if there is nowhere else to go. */
+export function leaveEndpoint({ others }: Context): Effect[] {
+  return others === "none" ? [] : [{ type: "leave-endpoint" }];
+}
 
 export function emit(event: RegistrationEvent): Effect {
   return { type: "emit", event };
@@ -112,15 +117,17 @@ function unansweredBy(state: Away): number {
 export function tryAgain(
   state: Away,
   next: "register" | "greet",
-  { error, floorMs }: TransientFailure,
+  failure: TransientFailure,
   context: Context,
 ): Outcome {
   const which = next === "register" ? "register" : "stream";
-  const { delayMs, pace } = slower(state.pace, which, context.random(), floorMs);
+  const { delayMs, pace } = afterFailure(state.pace, which, failure, context);
+  const { error, floorMs } = failure;
   const { attempt } = state;
   const changed = { pace, attempt: attempt + 1, lastError: error };
   const failed = andThen(
     waitThen(state, next, delayMs, context, changed),
+    ...leaveEndpoint(context),
     emit({ type: "attempt-failed", attempt, error, retryInMs: delayMs }),
   );
   return floorMs === 0 ? untilReachable(failed) : failed;
@@ -149,6 +156,7 @@ export function reject(
       reason,
     },
     effects: [
+      ...leaveEndpoint(context), // it may be no Pulse at all
       setTimer("retry", delayMs),
       ...(told ? [] : [emit({ type: "rejected", error, retryInMs: delayMs })]),
     ],

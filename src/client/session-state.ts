@@ -42,7 +42,11 @@
  * 11. A wait ends within a second once the connection is there, unless Pulse
  *     has asked for it: so Pulse's return is noticed at once, not at the end
  *     of a backoff. It never gets longer by that, and each ends so once only.
+ * 12. With several endpoints an attempt that failed is followed by one on another:
+ *     soon while one of them is untried, with backoff once all have failed since
+ *     the last quiet TTL. Neither the lease nor what is to be done changes by that.
  */
+import type { OtherEndpoints } from "../wire/endpoints.js";
 import type { Failure } from "./failure.js";
 import type { Pace } from "./pace.js";
 import type { Grant, RegistrationEvent } from "./registration.js";
@@ -227,6 +231,10 @@ export type Effect =
   | { readonly type: "await-connection" }
   /** Drops the connection, which may be half-open; the next call makes another. */
   | { readonly type: "renew-connection" }
+  /** The present endpoint has failed: the next connection is to another, if there is one. */
+  | { readonly type: "leave-endpoint" }
+  /** The present endpoint has proved good: those that failed before are worth a try again. */
+  | { readonly type: "settle" }
   /** Goes back to the description that was registered last. */
   | { readonly type: "discard-update" }
   | { readonly type: "emit"; readonly event: RegistrationEvent };
@@ -236,6 +244,8 @@ export interface Context {
   readonly now: number;
   /** Uniform in [0, 1). */
   random(): number;
+  /** What there is besides the present endpoint. */
+  readonly others: OtherEndpoints;
   /** The budget of the first registration. */
   readonly standaloneAfterMs: number;
 }

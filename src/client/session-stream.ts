@@ -1,13 +1,15 @@
 import {
+  draining,
   type Failure,
   type RefusedFailure,
   type TransientFailure,
   unavailable,
 } from "./failure.js";
-import { FRESH_PACE, slower, WAKE_JITTER_MS } from "./pace.js";
+import { afterFailure, FRESH_PACE, slower, WAKE_JITTER_MS } from "./pace.js";
 import {
   andThen,
   emit,
+  leaveEndpoint,
   lose,
   NO_UPDATE,
   nextBeat,
@@ -50,7 +52,8 @@ export function acknowledgedRegistered(
     lease: quiet ? { ...lease, unanswered: 0 } : lease,
     pace: quiet ? FRESH_PACE : state.pace,
   };
-  return goOn(next, beat, context);
+  const outcome = goOn(next, beat, context);
+  return quiet && context.others !== "none" ? andThen(outcome, { type: "settle" }) : outcome;
 }
 
 /** The first answer on a new stream: back again. */
@@ -180,13 +183,13 @@ function refusal(failure: Exclude<Failure, TransientFailure>): Omit<RefusedFailu
   return { error: failure.error, reason: failure.kind === "refused" ? failure.reason : "invalid" };
 }
 
-function loseStream(
-  state: Registered,
-  { error, floorMs }: TransientFailure,
-  context: Context,
-): Outcome {
-  const { delayMs, pace } = slower(state.pace, "stream", context.random(), floorMs);
-  const lost = lose(state, { error, next: "greet", delayMs, pace }, context);
+function loseStream(state: Registered, failure: TransientFailure, context: Context): Outcome {
+  const { delayMs, pace } = afterFailure(state.pace, "stream", failure, context);
+  const { error, floorMs } = failure;
+  const lost = andThen(
+    lose(state, { error, next: "greet", delayMs, pace }, context),
+    ...leaveEndpoint(context),
+  );
   return floorMs === 0 ? untilReachable(lost) : lost;
 }
 
@@ -208,13 +211,13 @@ function silent(): TransientFailure {
   return unavailable("Pulse did not answer a heartbeat in time");
 }
 
-/** Pulse is stopping. It says how long to wait; the jitter goes on top of that. */
+/** Pulse is stopping. It says how long to leave it alone; the jitter goes on top of that. */
 export function drainingRegistered(
   state: Registered,
   { retryAfterMs }: EventOf<"draining">,
   context: Context,
 ): Outcome {
-  return loseStream(state, unavailable("Pulse is stopping", retryAfterMs), context);
+  return loseStream(state, draining(retryAfterMs), context);
 }
 
 export function drainingAway(
@@ -223,8 +226,8 @@ export function drainingAway(
   context: Context,
 ): Outcome {
   if (state.step.do !== "greet") return stay(state);
-  const { delayMs, pace } = slower(state.pace, "stream", context.random(), retryAfterMs);
-  return waitThen(state, "greet", delayMs, context, { pace });
+  const { delayMs, pace } = afterFailure(state.pace, "stream", draining(retryAfterMs), context);
+  return andThen(waitThen(state, "greet", delayMs, context, { pace }), ...leaveEndpoint(context));
 }
 
 /** A stall shorter than the TTL has cost nothing; after a longer one the connection may be dead. */

@@ -1,5 +1,6 @@
 import { type Clock, holdProcess, type Timer } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
+import type { Endpoints } from "../wire/endpoints.js";
 import type { Described } from "./convert.js";
 import { toHeartbeat } from "./convert.js";
 import type {
@@ -33,6 +34,8 @@ export interface SessionOptions extends Omit<SessionCallsOptions, "arrive"> {
   readonly credentials: ServiceCredentials | undefined;
   readonly health: ServiceHealth | undefined;
   readonly standaloneAfterMs: number;
+  /** Where the connections that `dial` makes go. */
+  readonly endpoints: Pick<Endpoints, "current" | "others" | "leave" | "settle">;
   readonly clock: Clock;
   readonly random: Random;
   /** Gets each event before any subscriber. */
@@ -65,13 +68,16 @@ class Session implements Registration {
   #wokeAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SessionOptions) {
-    const { clock, random, standaloneAfterMs, service, credentials } = options;
+    const { clock, random, endpoints, standaloneAfterMs, service, credentials } = options;
     this.#options = options;
     this.#context = {
       get now() {
         return clock.now();
       },
       random: () => random.next(),
+      get others() {
+        return endpoints.others;
+      },
       standaloneAfterMs,
     };
     this.#calls = new SessionCalls({
@@ -204,6 +210,12 @@ class Session implements Registration {
       case "renew-connection":
         calls.renewConnection();
         break;
+      case "leave-endpoint":
+        this.#options.endpoints.leave();
+        break;
+      case "settle":
+        this.#options.endpoints.settle();
+        break;
       case "discard-update":
         this.#wanted = this.#granted;
         break;
@@ -230,7 +242,10 @@ class Session implements Registration {
     this.#timers.delete(name);
   }
 
-  #emit(event: RegistrationEvent): void {
+  #emit(said: RegistrationEvent): void {
+    const endpoint = this.#options.endpoints.current?.place;
+    const isAttached = said.type === "registered" || said.type === "reconnected";
+    const event = isAttached && endpoint ? { ...said, endpoint } : said;
     for (const listener of [this.#options.onEvent, ...this.#listeners]) {
       try {
         listener(event);

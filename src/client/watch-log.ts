@@ -8,14 +8,23 @@ export type WatchNews =
   | { readonly type: "failed"; readonly error: Error }
   | { readonly type: "closed" };
 
-/** Writes each as one line. None holds a secret. */
-export function logWatch(log: Log, pulse: string, topic: string): (news: WatchNews) => void {
+/**
+ * Writes each as one line. None holds a secret.
+ * @param attachedTo the endpoint in use, if there is a choice of them
+ */
+export function logWatch(
+  log: Log,
+  pulse: string,
+  topic: string,
+  attachedTo: () => string | undefined = () => undefined,
+): (news: WatchNews) => void {
   return (news) => {
     const base = { event: news.type, pulse };
+    const endpoint = attachedTo();
     switch (news.type) {
       case "synced":
         return log.info(
-          { ...base, revision: String(news.revision) },
+          { ...base, ...(endpoint && { endpoint }), revision: String(news.revision) },
           `in step with the ${topic} of Pulse`,
         );
       case "stale":

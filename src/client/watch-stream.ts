@@ -1,15 +1,16 @@
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
 import { inSeconds } from "../lib/seconds.js";
+import type { Endpoints } from "../wire/endpoints.js";
 import type { WatchConnection } from "./clients.js";
 import { type Failure, failureOf, InvalidRequestError, overdue, unavailable } from "./failure.js";
 import {
   ATTEMPT_TIMEOUT_MS,
+  afterFailure,
   FRESH_PACE,
   type Pace,
   REJECTED_JITTER_MS,
   REJECTED_RETRY_MS,
-  slower,
   WATCH_WELL_MS,
 } from "./pace.js";
 import { SilenceError, WatchCall } from "./watch-call.js";
@@ -28,6 +29,8 @@ const WAY_MS = 1_000;
 export interface FollowOptions<Response> {
   /** Makes a connection, without retry. */
   readonly dial: () => WatchConnection;
+  /** Where these connections go. */
+  readonly endpoints: Pick<Endpoints, "others" | "leave" | "settle">;
   readonly query: Query<Response>;
   readonly read: (response: Response) => Told<unknown>;
   /** Where to begin; empty: with a snapshot. */
@@ -47,7 +50,7 @@ export interface FollowOptions<Response> {
 export async function* followStream<Response>(
   options: FollowOptions<Response>,
 ): AsyncGenerator<StreamItem<Response>, void> {
-  const { signal, clock, random } = options;
+  const { signal, clock, random, endpoints } = options;
   const link = new WatchLink(options.dial, clock, random);
   const place: Place = {
     resumeToken: options.resumeToken,
@@ -59,7 +62,8 @@ export async function* followStream<Response>(
     while (!signal.aborted) {
       const failure = yield* readStream(options, link, place);
       if (!failure) return;
-      const { untilReady, ...item } = judge(failure, place, random);
+      const { untilReady, ...item } = judge(failure, place, options);
+      endpoints.leave();
       yield item;
       await link.pause(item.retryInMs, untilReady, signal);
     }
@@ -79,7 +83,7 @@ interface Place {
 
 /** One stream until its end. Undefined: it was aborted. */
 async function* readStream<Response>(
-  { query, read, signal, clock }: FollowOptions<Response>,
+  { query, read, signal, clock, endpoints }: FollowOptions<Response>,
   link: WatchLink,
   place: Place,
 ): AsyncGenerator<StreamItem<Response>, Failure | undefined> {
@@ -106,7 +110,10 @@ async function* readStream<Response>(
       patienceMs = 2 * place.intervalMs + WAY_MS;
       place.attempt = 1;
       wellSinceAt ??= clock.now();
-      if (clock.now() - wellSinceAt >= WATCH_WELL_MS) place.pace = FRESH_PACE;
+      if (clock.now() - wellSinceAt >= WATCH_WELL_MS) {
+        place.pace = FRESH_PACE;
+        endpoints.settle();
+      }
       yield { type: "response", response };
       if (signal.aborted) return undefined;
     }
@@ -121,7 +128,11 @@ async function* readStream<Response>(
 }
 
 /** What a failure means for what comes next. @throws InvalidRequestError */
-function judge(failure: Failure, place: Place, random: Random) {
+function judge(
+  failure: Failure,
+  place: Place,
+  { random, endpoints }: Pick<FollowOptions<never>, "random" | "endpoints">,
+) {
   const { error } = failure;
   if (failure.kind === "refused") {
     const retryInMs = REJECTED_RETRY_MS + random.next() * REJECTED_JITTER_MS;
@@ -132,8 +143,14 @@ function judge(failure: Failure, place: Place, random: Random) {
     if (!place.resumeToken || !isAboutToken(error)) throw error;
     place.resumeToken = "";
   }
-  const floorMs = failure.kind === "transient" ? failure.floorMs : 0;
-  const { delayMs, pace } = slower(place.pace, "stream", random.next(), floorMs);
+  const { floorMs, floorOf } =
+    failure.kind === "transient" ? failure : { floorMs: 0, floorOf: "pulse" as const };
+  const { delayMs, pace } = afterFailure(
+    place.pace,
+    "stream",
+    { floorMs, floorOf },
+    { random: () => random.next(), others: endpoints.others },
+  );
   place.pace = pace;
   const attempt = place.attempt++;
   const untilReady = floorMs === 0;

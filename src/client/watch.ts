@@ -4,9 +4,10 @@ import type { WatchServicesResponse } from "../../gen/pulse/v1/registry_service_
 import type { Service } from "../../gen/pulse/v1/service_pb.js";
 import { holdProcess, systemClock } from "../lib/clock.js";
 import { systemRandom } from "../lib/random.js";
+import { Endpoints } from "../wire/endpoints.js";
 import { connectWithoutRetry } from "./connection.js";
 import { ItemWatch } from "./item-watch.js";
-import { checkToken, parsePulseAddress } from "./options.js";
+import { checkToken, parsePulseAddresses } from "./options.js";
 import { WatchCache } from "./watch-cache.js";
 import { logWatch } from "./watch-log.js";
 import { followStream } from "./watch-stream.js";
@@ -63,9 +64,8 @@ function startWatch<Item, Filter, Response>(
   options: WatchOptions<Filter>,
 ): Watch<Item> {
   const { log, cache, signal } = options;
-  const pulse = parsePulseAddress(options.pulse);
   const common = commonOf(topic, options);
-  const { query, clock, random } = common;
+  const { query, clock, random, endpoints } = common;
   if (cache && (typeof cache.file !== "string" || cache.file === ""))
     throw new TypeError("cache.file is missing: give a path that is kept");
   return new ItemWatch({
@@ -77,12 +77,15 @@ function startWatch<Item, Filter, Response>(
       new WatchCache({
         file: cache.file,
         token: checkToken(options.token),
-        place: JSON.stringify([pulse, query.text]),
+        // In whatever order they are given, they are the same Pulse.
+        place: JSON.stringify([endpoints.addresses.toSorted().join(","), query.text]),
         clock,
         random,
         log,
       }),
-    onNews: log ? logWatch(log, pulse, topic.name) : () => {},
+    onNews: log
+      ? logWatch(log, endpoints.addresses.join(","), topic.name, () => endpoints.current?.place)
+      : () => {},
   });
 }
 
@@ -142,10 +145,10 @@ function commonOf<Item, Filter, Response>(
     random = systemRandom,
   }: StreamOptions<Filter>,
 ) {
-  parsePulseAddress(pulse);
+  const endpoints = new Endpoints(parsePulseAddresses(pulse), { clock, random });
   checkToken(token);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw new TypeError("signal must be an AbortSignal");
   const query = topic.ask(filter);
-  return { dial: () => connectWithoutRetry(pulse, token), query, clock, random };
+  return { dial: () => connectWithoutRetry(endpoints, token), endpoints, query, clock, random };
 }

@@ -27,7 +27,7 @@ export interface ServiceFilter {
 export type Usability = "online" | "degraded" | "offline";
 
 export interface StreamOptions<Filter> {
-  /** Where Pulse is: `http://host:port`, or `host:port`. */
+  /** Where Pulse is: `http://host:port`, or `host:port`, or several of these with commas between. */
   readonly pulse: string;
   /** Bearer token of scope `discover`, or `observe` for no credentials. A function is asked before each attempt. */
   readonly token: TokenSource;

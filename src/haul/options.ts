@@ -7,7 +7,7 @@ import { checkClientUrl, checkFrontedClient, type FrontedClient } from "./fronte
 export interface HaulOptions {
   /** The download client to front. Left out: an aria2 of Haul's own if there is one, else Haul itself. */
   readonly client?: FrontedClient;
-  /** Where Pulse is. */
+  /** Where Pulse is; several addresses with commas between. */
   readonly pulse: string;
   /** Bearer token of scope `register`, or what finds it; asked before each attempt. */
   readonly token: RegistrationOptions["token"];

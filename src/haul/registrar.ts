@@ -24,7 +24,8 @@ export function createRegister(
   random: Random,
 ): Register {
   return (service, credentials) => {
-    const isOnlyHere = isLoopback(service.apiUrl ?? "") && !isLoopback(pulse);
+    const isPulseHere = pulse.split(",").every(isLoopback);
+    const isOnlyHere = isLoopback(service.apiUrl ?? "") && !isPulseHere;
     if (isOnlyHere)
       log.warn({ apiUrl: service.apiUrl, pulse, detail: ONLY_HERE }, "haul.loopback-address");
     const registration = startRegistration({
@@ -44,7 +45,8 @@ export function createRegister(
 const ONLY_HERE =
   "Pulse is on another host, but what is registered can be reached on this one only: give --advertise-url";
 
-function isLoopback(address: string): boolean {
+function isLoopback(text: string): boolean {
+  const address = text.trim();
   const full = address.includes("://") ? address : `http://${address}`;
   return URL.canParse(full) && isLoopbackHost(hostOf(new URL(full)));
 }

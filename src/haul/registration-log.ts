@@ -20,13 +20,18 @@ export function logRegistration(registration: Registration, pulse: string, log: 
       case "attempt-failed":
         return attemptFailed(event);
       case "registered":
+        lastProblem = "";
+        return log.info({ pulse, ...at(event), ...about(event.grant) }, "haul.registered");
       case "updated":
         lastProblem = "";
-        return log.info({ pulse, ...about(event.grant) }, `haul.${event.type}`);
+        return log.info({ pulse, ...about(event.grant) }, "haul.updated");
       case "reconnected": {
         lastProblem = "";
         const { grant, registeredAnew } = event;
-        return log.info({ pulse, ...about(grant), registeredAnew }, "haul.reconnected");
+        return log.info(
+          { pulse, ...at(event), ...about(grant), registeredAnew },
+          "haul.reconnected",
+        );
       }
       case "disconnected": {
         const detail = `lost Pulse; trying again in ${inSeconds(event.retryInMs)}`;
@@ -54,6 +59,11 @@ const SUPERSEDED =
   "two processes share one identity: another Haul with this state directory, or a copy of it, has registered, so this one has stopped; give each a --data of its own, then restart this one";
 const FAILED =
   "Pulse refuses what Haul wants to register: mend the option that the error names, and restart Haul";
+
+/** Which node it is, where there is a choice. */
+function at({ endpoint }: { readonly endpoint?: string }) {
+  return endpoint === undefined ? {} : { endpoint };
+}
 
 function about({ serviceId, instanceId, entryName }: Grant) {
   return { serviceId, instanceId, ...(entryName !== undefined && { entryName }) };

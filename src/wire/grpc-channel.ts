@@ -1,4 +1,7 @@
+import { isIP } from "node:net";
 import { Client, type ClientOptions, connectivityState, credentials } from "@grpc/grpc-js";
+import { inUrl } from "../lib/host.js";
+import type { Endpoint } from "./endpoint-lookup.js";
 
 /** Each connection is its own, and none goes through a web proxy: it carries the passwords of the house. */
 const CHANNEL_OPTIONS: ClientOptions = {
@@ -34,11 +37,49 @@ export type ChannelUse = "calls" | "background";
  */
 export function openChannel(address: string, use: ChannelUse): Client {
   const [scheme, host = ""] = address.split("://");
+  return open(scheme, host, use, {});
+}
+
+/** The same for one endpoint, whose certificate has to be for the host that was given. */
+export function openEndpointChannel(endpoint: Endpoint, use: ChannelUse): Client {
+  const { scheme, place, host, port } = endpoint;
+  return open(scheme, place, use, {
+    "grpc.default_authority": `${inUrl(host)}:${port}`,
+    // A certificate for an IP address is checked against the address by itself.
+    ...(isIP(host) ? {} : { "grpc.ssl_target_name_override": host }),
+  });
+}
+
+function open(scheme: string | undefined, target: string, use: ChannelUse, own: ClientOptions) {
   const security = scheme === "https" ? credentials.createSsl() : credentials.createInsecure();
-  return new Client(`dns:${host}`, security, {
+  return new Client(`dns:${target}`, security, {
     ...CHANNEL_OPTIONS,
     ...(use === "calls" ? KEEPALIVE_OPTIONS : {}),
+    ...own,
   });
+}
+
+/** Whether calls on it leave at once. */
+export function isReady(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
+}
+
+/** Connects without a call, unless it is connected. */
+export function connectChannel(client: Client): void {
+  client.getChannel().getConnectivityState(true);
+}
+
+/** Calls `onOutcome` at most once: when the channel has connected, or its first try has failed. */
+export function awaitOutcome(client: Client, onOutcome: (it: "ready" | "failed") => void): void {
+  const channel = client.getChannel();
+  const look = () => {
+    const state = channel.getConnectivityState(false);
+    if (state === connectivityState.SHUTDOWN) return;
+    if (state === connectivityState.READY) onOutcome("ready");
+    else if (state === connectivityState.TRANSIENT_FAILURE) onOutcome("failed");
+    else channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, look);
+  };
+  look();
 }
 
 /**

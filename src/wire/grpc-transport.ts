@@ -21,7 +21,9 @@ import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { CallOptions, Client, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
 import { systemClock } from "../lib/clock.js";
-import { type ChannelUse, openChannel, watchChannel } from "./grpc-channel.js";
+import { openConnection } from "./endpoint-connection.js";
+import { Endpoints, isFaultOfEndpoint } from "./endpoints.js";
+import type { ChannelUse } from "./grpc-channel.js";
 import { openClientStream } from "./grpc-client-stream.js";
 import { formatTimeout, parseTimeout } from "./grpc-timeout.js";
 import { toBuffer } from "./message-bytes.js";
@@ -33,15 +35,19 @@ import { withoutHoldingProcess } from "./unheld-sockets.js";
 type HeadersLike = ConstructorParameters<typeof Headers>[0];
 
 export interface GrpcTransportOptions {
-  /** `http://host:port` or `https://host:port`. */
-  readonly address: string;
+  /** `http://host:port` or `https://host:port`; or where to find several, and which one to take. */
+  readonly address: string | Endpoints;
   /** The first is the outermost. */
   readonly interceptors?: Interceptor[];
   /** `calls` unless told otherwise. */
   readonly use?: ChannelUse;
 }
 
-/** A Transport that holds a connection. */
+/**
+ * A Transport that holds a connection. Used for `calls`, it goes to another endpoint
+ * after a call that the present one has failed; below a `background` stream its owner
+ * says when.
+ */
 export interface GrpcTransport extends Transport {
   /** Connects without a call, if it is not connected, and goes on trying. */
   connect(): void;
@@ -60,14 +66,29 @@ export interface GrpcTransport extends Transport {
  */
 export function createGrpcTransport(options: GrpcTransportOptions): GrpcTransport {
   const { address, use = "calls" } = options;
-  const client = openChannel(address, use);
+  const endpoints = typeof address === "string" ? new Endpoints([address]) : address;
+  const connection = openConnection(endpoints, use);
   // Whatever a call sets off, such as connecting again, belongs to it.
   const start = use === "calls" ? <T>(fn: () => T) => fn() : withoutHoldingProcess;
   const interceptors = options.interceptors ?? [];
+
+  /** Makes a call, and learns from how it goes. */
+  async function over<T>(signal: AbortSignal, call: (client: Client) => Promise<T>): Promise<T> {
+    const client = await start(() => connection.client(signal));
+    try {
+      const answer = await start(() => call(client));
+      if (use === "calls") endpoints.settle();
+      return answer;
+    } catch (error) {
+      if (use === "calls" && isFaultOfEndpoint(error)) connection.leave(client);
+      throw error;
+    }
+  }
+
   return {
-    close: () => client.close(),
-    connect: () => void start(() => client.getChannel().getConnectivityState(true)),
-    onReady: (listener) => watchChannel(client, listener),
+    close: () => connection.close(),
+    connect: () => start(() => connection.connect()),
+    onReady: (listener) => connection.onReady(listener),
 
     unary<I extends DescMessage, O extends DescMessage>(
       method: DescMethodUnary<I, O>,
@@ -86,7 +107,7 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
           method,
           message,
         },
-        next: (request) => start(() => callUnary(client, method, request)),
+        next: (request) => over(request.signal, (client) => callUnary(client, method, request)),
       });
     },
 
@@ -108,22 +129,21 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
           message: messages,
         },
         next: async (request) => {
-          const { metadata, callOptions } = startOf(request.header);
-          const call = start(() =>
-            client.makeBidiStreamRequest(
-              pathOf(method),
-              serializerOf(method.input),
-              deserializerOf(method.output),
-              metadata,
-              callOptions,
-            ),
-          );
-          const opened = await openClientStream<MessageShape<I>, MessageShape<O>>(
-            call,
-            request.message,
-            request.signal,
-            (status) => toError(status, request.signal),
-          );
+          const opened = await over(request.signal, (client) => {
+            const { metadata, callOptions } = startOf(request.header);
+            return openClientStream<MessageShape<I>, MessageShape<O>>(
+              client.makeBidiStreamRequest(
+                pathOf(method),
+                serializerOf(method.input),
+                deserializerOf(method.output),
+                metadata,
+                callOptions,
+              ),
+              request.message,
+              request.signal,
+              (status) => toError(status, request.signal),
+            );
+          });
           return { stream: true, service: method.parent, method, ...opened };
         },
       });

@@ -52,16 +52,27 @@ describe("Pulse's address", () => {
     ["[::1]", "http://[::1]:9696"],
     ["http://nas", "http://nas"],
     ["https://pulse.example", "https://pulse.example"],
+    ["a:9696,b:9696", "http://a:9696,http://b:9696"],
+    ["http://a:1, b", "http://a:1,http://b:9696"],
+    ["https://a,https://b:1", "https://a,https://b:1"],
   ])("%s is %s", (text, expected) => {
     expect(parsePulseUrl(text)).toBe(expected);
   });
 
-  test.each(["", "ftp://nas:1", "http://", "http://nas/pulse", "http://nas?x", "http://me:pw@nas"])(
-    "%j is refused with an example of what to give",
-    (text) => {
-      expect(() => parsePulseUrl(text)).toThrow("such as http://127.0.0.1:9696");
-    },
-  );
+  test.each([
+    "",
+    "ftp://nas:1",
+    "http://",
+    "http://nas/pulse",
+    "http://nas?x",
+    "http://me:pw@nas",
+    "nas,",
+    "nas,,other",
+    "http://a,https://b",
+  ])("%j is refused with an example of what to give", (text) => {
+    expect(() => parsePulseUrl(text)).toThrow("such as http://127.0.0.1:9696");
+    expect(() => parsePulseUrl(text)).toThrow("with commas between, all http or all https");
+  });
 });
 
 describe("a download client's URL", () => {

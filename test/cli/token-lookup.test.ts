@@ -50,20 +50,24 @@ test("a service token is not tried where an admin token is needed", async () => 
   await expect(found({ accept: ["admin"] })).rejects.toBeInstanceOf(NoTokenError);
 });
 
-test.each(["http://[::1]:9696", "http://localhost:1", "http://127.0.0.53:1"])(
-  "%s is this host: a found token goes there",
-  async (pulseUrl) => {
-    expect(await found({ pulseUrl })).toBe("of-service");
-  },
-);
+test.each([
+  "http://[::1]:9696",
+  "http://localhost:1",
+  "http://127.0.0.53:1",
+  "http://127.0.0.1:1,http://localhost:2",
+])("%s is this host: a found token goes there", async (pulseUrl) => {
+  expect(await found({ pulseUrl })).toBe("of-service");
+});
 
-test.each(["http://192.0.2.1:9696", "https://pulse.example", "http://127.evil.example"])(
-  "%s is another host: a found token never goes there, a given one does",
-  async (pulseUrl) => {
-    await expect(found({ pulseUrl })).rejects.toThrow("is on another host: give a token");
-    expect(await found({ pulseUrl, token: "given" })).toBe("given");
-  },
-);
+test.each([
+  "http://192.0.2.1:9696",
+  "https://pulse.example",
+  "http://127.evil.example",
+  "http://127.0.0.1:9696,http://192.0.2.1:9696",
+])("%s is another host: a found token never goes there, a given one does", async (pulseUrl) => {
+  await expect(found({ pulseUrl })).rejects.toThrow("is on another host: give a token");
+  expect(await found({ pulseUrl, token: "given" })).toBe("given");
+});
 
 test("what cannot be a token is refused without being repeated", async () => {
   await expect(found({ token: "two words" })).rejects.toThrow(

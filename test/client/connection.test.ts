@@ -6,6 +6,7 @@ import {
   connectPulse,
   connectWithoutRetry,
 } from "../../src/client/connection.js";
+import { Endpoints } from "../../src/wire/endpoints.js";
 import type { GrpcTransportOptions } from "../../src/wire/grpc-transport.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { seededRandom } from "../support/seeded-random.js";
@@ -87,7 +88,7 @@ describe("a connection for calls", () => {
 
   it("is for the address given, and is closed when it is told to", () => {
     connect({ pulse: "[::1]" }).close();
-    expect(opened).toMatchObject([{ address: "http://[::1]:9696" }]);
+    expect(opened).toMatchObject([{ address: { addresses: ["http://[::1]:9696"] } }]);
     expect(opened[0]?.use).toBeUndefined(); // somebody awaits these calls
     expect(closed).toBe(1);
   });
@@ -105,7 +106,7 @@ describe("a connection for calls", () => {
 describe("a connection for a session", () => {
   it("repeats nothing, and is no reason for the process to stay", async () => {
     away = 1;
-    const { registry } = connectWithoutRetry("pulse", "t0ken");
+    const { registry } = connectWithoutRetry(new Endpoints(["http://pulse:9696"]), "t0ken");
     expect(await outcome(registry.listServices({}))).toBe("Unavailable");
     expect(tokens).toEqual(["Bearer t0ken"]);
     expect(opened).toMatchObject([{ use: "background" }]);

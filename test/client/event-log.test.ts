@@ -2,9 +2,21 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, it } from "vitest";
 import { logEvents } from "../../src/client/event-log.js";
 import type { RegistrationEvent } from "../../src/client/registration.js";
+import { recordingLog } from "../support/recording-log.js";
 import { grant } from "./session-samples.js";
 
 const error = new Error("connection refused");
+
+it("says which Pulse it is where there is a choice", () => {
+  const log = recordingLog();
+  const write = logEvents(log, "http://a:9696,http://b:9696");
+  const endpoint = "10.0.0.1:9696";
+  write({ type: "registered", grant, endpoint });
+  write({ type: "reconnected", grant, registeredAnew: false, endpoint });
+  write({ type: "registered", grant });
+  expect(log.lines.map(({ fields }) => fields)).toMatchObject([{ endpoint }, { endpoint }, {}]);
+  expect(log.lines[2]?.fields).not.toHaveProperty("endpoint");
+});
 
 it.each<[string, RegistrationEvent, string]>([
   ["info", { type: "registered", grant }, "registered with Pulse"],

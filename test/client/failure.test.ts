@@ -2,7 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, it } from "vitest";
-import { BadRequestSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
 import { failureOf, InvalidRequestError } from "../../src/client/failure.js";
 
 it.each([
@@ -45,4 +49,20 @@ it.each([
   const detail = { desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) };
   const error = new ConnectError("busy", Code.Unavailable, undefined, [detail]);
   expect(failureOf(error)).toMatchObject({ kind: "transient", floorMs });
+});
+
+it.each([
+  ["DRAINING", "pulse", "node"],
+  ["STORE_UNAVAILABLE", "pulse", "pulse"],
+  ["DRAINING", "someone.else", "pulse"],
+])("a floor with reason %s of %s is that of the %s", (reason, domain, floorOf) => {
+  const details = [
+    { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain }) },
+    {
+      desc: RetryInfoSchema,
+      value: create(RetryInfoSchema, { retryDelay: durationFromMs(1_000) }),
+    },
+  ];
+  const error = new ConnectError("x", Code.Unavailable, undefined, details);
+  expect(failureOf(error)).toMatchObject({ kind: "transient", floorMs: 1_000, floorOf });
 });

@@ -1,6 +1,12 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import {
+  Code,
+  ConnectError,
+  createRouterTransport,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import {
+  type DeregisterRequest,
   type HeartbeatRequest,
   LeaseLostReason,
   type RegisterRequest,
@@ -30,36 +36,45 @@ export class FakePulse {
   #lease = "";
   #push: ((loss: LeaseLostReason | { drainMs: number }) => void) | undefined;
 
+  /** What a session calls. */
+  readonly handlers = {
+    register: async (
+      request: RegisterRequest,
+      { signal, requestHeader }: Pick<HandlerContext, "signal" | "requestHeader">,
+    ) => {
+      this.registers.push(request);
+      this.headers.push(requestHeader);
+      await this.#meet(signal);
+      this.#generation++;
+      this.#lease = `lease-${this.#generation}`;
+      return {
+        service: { id: "svc-1", instanceId: request.instanceId },
+        lease: {
+          id: this.#lease,
+          ttl: durationFromMs(15_000),
+          heartbeatInterval: durationFromMs(5_000),
+        },
+        generation: this.#generation,
+        epoch: this.epoch,
+        revision: this.#generation,
+      };
+    },
+    heartbeat: (
+      requests: AsyncIterable<HeartbeatRequest>,
+      { signal }: Pick<HandlerContext, "signal">,
+    ) => this.#heartbeat(requests, signal),
+    deregister: async (request: DeregisterRequest, { signal }: Pick<HandlerContext, "signal">) => {
+      await this.#meet(signal);
+      this.removed.push(request.instanceId);
+      return { removed: true };
+    },
+  };
+
   readonly dial = (): SessionConnection => {
     this.dials++;
     const closed = new AbortController();
     const transport = createRouterTransport(({ service }) => {
-      service(RegistryService, {
-        register: async (request, { signal, requestHeader }) => {
-          this.registers.push(request);
-          this.headers.push(requestHeader);
-          await this.#meet(signal);
-          this.#generation++;
-          this.#lease = `lease-${this.#generation}`;
-          return {
-            service: { id: "svc-1", instanceId: request.instanceId },
-            lease: {
-              id: this.#lease,
-              ttl: durationFromMs(15_000),
-              heartbeatInterval: durationFromMs(5_000),
-            },
-            generation: this.#generation,
-            epoch: this.epoch,
-            revision: this.#generation,
-          };
-        },
-        heartbeat: (requests, { signal }) => this.#heartbeat(requests, signal),
-        deregister: async (request, { signal }) => {
-          await this.#meet(signal);
-          this.removed.push(request.instanceId);
-          return { removed: true };
-        },
-      });
+      service(RegistryService, this.handlers);
     });
     return {
       registry: clientsOn({ ...transport, close: () => {} }).registry,

@@ -11,6 +11,7 @@ import { WatchCache } from "../../src/client/watch-cache.js";
 import { logWatch } from "../../src/client/watch-log.js";
 import { DOWNLOAD_CLIENTS } from "../../src/client/watch-topics.js";
 import type { Watch, WatchEvent } from "../../src/client/watching.js";
+import { Endpoints } from "../../src/wire/endpoints.js";
 import { eventually } from "../support/eventually.js";
 import { ManualClock, settle } from "../support/manual-clock.js";
 import { recordingLog } from "../support/recording-log.js";
@@ -42,6 +43,7 @@ function start(cached: "cached" | "uncached" = "uncached"): Watch<DownloadClient
     topic: DOWNLOAD_CLIENTS,
     query: DOWNLOAD_CLIENTS.ask({}),
     dial: pulse.dial,
+    endpoints: new Endpoints(["http://127.0.0.1:9696"]),
     cache:
       cached === "cached"
         ? new WatchCache({

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { ackTimeoutMs, FRESH_PACE, slower } from "../../src/client/pace.js";
+import { describe, expect, it } from "vitest";
+import { ackTimeoutMs, afterFailure, FRESH_PACE, slower } from "../../src/client/pace.js";
 
 /** The longest waits of one kind, failure by failure. */
 function ceilings(which: keyof typeof FRESH_PACE, count: number): number[] {
@@ -28,6 +28,31 @@ it("a failure of one kind slows down no other", () => {
 it("the jitter goes on top of what the server asks for, so that a crowd does not come back as one", () => {
   expect(slower(FRESH_PACE, "stream", 0, 4_000).delayMs).toBe(4_000);
   expect(slower(FRESH_PACE, "stream", 0.5, 4_000).delayMs).toBe(4_250);
+});
+
+describe("after a failure", () => {
+  const slow = slower(FRESH_PACE, "stream", 0).pace;
+  const wait = (
+    others: "none" | "tried" | "untried",
+    { floorMs = 0, floorOf = "pulse" as "pulse" | "node", random = 0.5 } = {},
+  ) => afterFailure(slow, "stream", { floorMs, floorOf }, { random: () => random, others });
+
+  it("another endpoint is tried within half a second, and the pace is as before", () => {
+    expect(wait("untried", { random: 0.999 }).delayMs).toBeLessThan(500);
+    expect(wait("untried", { random: 0 }).delayMs).toBe(0);
+    expect(wait("untried").pace).toBe(slow);
+  });
+
+  it.each(["none", "tried"] as const)("the backoff goes on where others are %s", (others) => {
+    expect(wait(others).delayMs).toBe(500);
+    expect(wait(others).pace.stream.failures).toBe(2);
+    expect(wait(others, { floorMs: 3_000, floorOf: "node" }).delayMs).toBe(3_500);
+  });
+
+  it("what a stopping node asks for holds for that node, anything else for all", () => {
+    expect(wait("untried", { floorMs: 3_000, floorOf: "node" }).delayMs).toBe(250);
+    expect(wait("untried", { floorMs: 3_000, floorOf: "pulse" }).delayMs).toBe(3_250);
+  });
 });
 
 it.each([

@@ -2,20 +2,29 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
-import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import {
   type ListServicesResponseSchema,
   RegistryService,
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
-import { createRetry, createRetryBudget, type RetryPolicy } from "../../src/client/retry.js";
+import {
+  createRetry,
+  createRetryBudget,
+  type RetryOptions,
+  type RetryPolicy,
+} from "../../src/client/retry.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { seededRandom } from "../support/seeded-random.js";
 
 type Answer = MessageInitShape<typeof ListServicesResponseSchema>;
 
 /** A Pulse that answers by `answers`, one after another, and then well. */
-function setUp(answers: (ConnectError | "silent")[], policy: Partial<RetryPolicy> = {}) {
+function setUp(
+  answers: (ConnectError | "silent")[],
+  policy: Partial<RetryPolicy> = {},
+  endpoints?: RetryOptions["endpoints"],
+) {
   const clock = new ManualClock();
   const calls: { at: number; earlier: string | null }[] = [];
   const answer = async (header: Headers, signal: AbortSignal): Promise<Answer> => {
@@ -38,7 +47,13 @@ function setUp(answers: (ConnectError | "silent")[], policy: Partial<RetryPolicy
         },
       });
     },
-    { transport: { interceptors: [createRetry({ clock, random: seededRandom(3), policy })] } },
+    {
+      transport: {
+        interceptors: [
+          createRetry({ clock, random: seededRandom(3), policy, ...(endpoints && { endpoints }) }),
+        ],
+      },
+    },
   );
   return {
     clock,
@@ -141,6 +156,78 @@ describe("an idempotent unary call", () => {
     const { registry, clock, calls } = setUp([away()], { maxAttempts: 1 });
     expect(await outcome(registry.listServices({}), clock, 60_000)).toBe(Code.Unavailable);
     expect(calls).toHaveLength(1);
+  });
+});
+
+it("keeps the process alive while it waits to try again: somebody awaits it", async () => {
+  const { registry, clock } = setUp([away()]);
+  const held: (boolean | undefined)[] = [];
+  const setTimer = clock.setTimer.bind(clock);
+  clock.setTimer = (delayMs, fn, how?: { readonly holdsProcess?: boolean }) => {
+    held.push(how?.holdsProcess);
+    return setTimer(delayMs, fn);
+  };
+  await outcome(registry.listServices({}), clock, 2_000);
+  expect(held).toEqual([undefined, true, undefined]); // an attempt, the wait, an attempt
+});
+
+describe("with several endpoints", () => {
+  const untried = { others: "untried", count: 3 } as const;
+  const waits = (calls: readonly { at: number }[]) =>
+    calls.slice(1).map(({ at }, i) => at - (calls[i]?.at ?? 0));
+  const withDetails = (reason: string) =>
+    new ConnectError("x", Code.Unavailable, undefined, [
+      {
+        desc: RetryInfoSchema,
+        value: create(RetryInfoSchema, { retryDelay: durationFromMs(5_000) }),
+      },
+      { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: "pulse" }) },
+    ]);
+
+  it("a call that one has failed is tried on each other one soon, then with backoff", async () => {
+    const { registry, clock, calls } = setUp(Array(4).fill(away()), {}, untried);
+    await outcome(registry.listServices({}), clock, 60_000);
+    const [first, second, third] = waits(calls) as [number, number, number];
+    expect(first).toBeLessThan(500);
+    expect(second).toBeLessThan(500);
+    expect(third).toBeLessThan(2_000); // the first of the backoff: it has not grown
+    expect(third).toBeGreaterThan(500); // seeded
+    expect(calls.map(({ earlier }) => earlier)).toEqual([null, "1", "2", "3", "4"]);
+  });
+
+  it("waits with backoff from the start where all others have failed", async () => {
+    const alone = setUp([away(), away()]);
+    const { registry, clock, calls } = setUp([away(), away()], {}, { others: "tried", count: 3 });
+    await outcome(registry.listServices({}), clock, 60_000);
+    await outcome(alone.registry.listServices({}), alone.clock, 60_000);
+    expect(calls).toEqual(alone.calls);
+  });
+
+  it("is held up by no node that is stopping, but by a database that is away", async () => {
+    for (const [reason, floorMs] of [
+      ["DRAINING", 0],
+      ["STORE_UNAVAILABLE", 5_000],
+    ] as const) {
+      const { registry, clock, calls } = setUp([withDetails(reason)], {}, untried);
+      await outcome(registry.listServices({}), clock, 60_000);
+      expect(waits(calls)[0]).toBeGreaterThanOrEqual(floorMs);
+      expect(waits(calls)[0]).toBeLessThan(floorMs + 500);
+    }
+  });
+
+  it("asks no other one to hurry where the call itself is at fault", async () => {
+    const busy = () => new ConnectError("x", Code.ResourceExhausted);
+    const alone = setUp([busy(), busy()]);
+    const { registry, clock, calls } = setUp([busy(), busy()], {}, untried);
+    await outcome(registry.listServices({}), clock, 60_000);
+    await outcome(alone.registry.listServices({}), alone.clock, 60_000);
+    expect(calls).toEqual(alone.calls);
+  });
+
+  it("makes no more attempts than it may", async () => {
+    const { registry, clock, calls } = setUp(Array(9).fill(away()), { maxAttempts: 2 }, untried);
+    expect(await outcome(registry.listServices({}), clock, 60_000)).toBe(Code.Unavailable);
+    expect(calls).toHaveLength(2);
   });
 });
 

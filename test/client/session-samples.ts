@@ -20,8 +20,8 @@ import type {
 
 export const NOW = 50_000;
 
-export function context(now = NOW, random = 0.5): Context {
-  return { now, random: () => random, standaloneAfterMs: 120_000 };
+export function context(now = NOW, random = 0.5, others: Context["others"] = "none"): Context {
+  return { now, random: () => random, others, standaloneAfterMs: 120_000 };
 }
 
 export const grant: Grant = {

@@ -573,6 +573,157 @@ describe("invariant 11: a wait ends when the connection is there", () => {
   });
 });
 
+describe("invariant 12: with several endpoints the next attempt is on another", () => {
+  const next = (
+    state: SessionState,
+    event: SessionEvent,
+    others: "none" | "tried" | "untried",
+    random = 0.5,
+  ) => transition(state, event, context(NOW, random, others));
+  const draining: SessionEvent = { type: "draining", retryAfterMs: 3_000 };
+  const stopping: Failure = { ...unavailable("stopping", 3_000), floorOf: "node" };
+  const storeAway: SessionEvent = {
+    type: "stream-ended",
+    failure: unavailable("the database is away", 2_000),
+  };
+
+  /** Each event that means that the endpoint has failed, and what follows while another is untried. */
+  const LOSSES: [string, SessionState, SessionEvent, string][] = [
+    [
+      "a Register that fails",
+      connecting,
+      EVENTS["register-failed"],
+      "connecting wait>register | no register | cancel-register | retry in 250 | leave-endpoint | says attempt-failed | await-connection",
+    ],
+    [
+      "a Register without an answer",
+      connecting,
+      EVENTS["register-overdue"],
+      "connecting wait>register | no register | cancel-register | renew-connection | retry in 250 | leave-endpoint | says attempt-failed | await-connection",
+    ],
+    [
+      "a stream that breaks",
+      registered,
+      EVENTS["stream-ended"],
+      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says disconnected | leave-endpoint | await-connection",
+    ],
+    [
+      "a heartbeat without an answer",
+      registered,
+      EVENTS["ack-overdue"],
+      "reconnecting wait>greet | no ack | close-stream | renew-connection | retry in 250 | says disconnected | leave-endpoint | await-connection",
+    ],
+    [
+      "a node that is stopping",
+      registered,
+      draining,
+      "reconnecting wait>greet | no ack | close-stream | retry in 250 | says disconnected | leave-endpoint",
+    ],
+    [
+      "a node that is stopping as one comes",
+      SAMPLES["reconnecting, greeting"],
+      draining,
+      "reconnecting wait>greet | no ack | close-stream | retry in 250 | leave-endpoint",
+    ],
+    [
+      "a stream that breaks as it is opened",
+      SAMPLES["reconnecting, greeting"],
+      EVENTS["stream-ended"],
+      "reconnecting wait>greet | no ack | close-stream | retry in 250 | leave-endpoint | says attempt-failed | await-connection",
+    ],
+  ];
+
+  it.each(LOSSES)("soon, while one is untried, after %s", (_, state, event, expected) => {
+    expect(describeOutcome(next(state, event, "untried"))).toBe(expected);
+    for (const random of [0, 0.999])
+      expect(retryOf(next(state, event, "untried", random))).toBeLessThan(500);
+  });
+
+  it.each(LOSSES)(
+    "with the backoff of before, once all have failed, after %s",
+    (_, state, event) => {
+      const alone = next(state, event, "none");
+      const all = next(state, event, "tried");
+      expect(describeOutcome(all).replace(" | leave-endpoint", "")).toBe(describeOutcome(alone));
+      expect(textOf(all.state)).toBe(textOf(alone.state)); // the pace, too
+      expect(all.effects).toContainEqual({ type: "leave-endpoint" });
+    },
+  );
+
+  it.each(LOSSES)("not at all, where there is one only, after %s", (_, state, event) => {
+    expect(next(state, event, "none").effects).not.toContainEqual({ type: "leave-endpoint" });
+  });
+
+  it("and the backoff does not grow by that, but does with the next round", () => {
+    const moved = next(connecting, EVENTS["register-failed"], "untried").state;
+    if (moved.name !== "connecting") throw new Error(moved.name);
+    expect(moved.pace.register.failures).toBe(0);
+    expect(moved.attempt).toBe(2);
+    const again = { ...moved, step: connecting.step };
+    const round = next(again, EVENTS["register-failed"], "tried");
+    expect(retryOf(round)).toBe(1_000);
+    expect((round.state as typeof moved).pace.register.failures).toBe(1);
+  });
+
+  it("a stopping node speaks for itself alone, also in a status", () => {
+    const event: SessionEvent = { type: "register-failed", failure: stopping };
+    expect(retryOf(next(connecting, event, "untried"))).toBe(250);
+    expect(retryOf(next(connecting, event, "tried"))).toBe(4_000);
+    expect(retryOf(next(connecting, event, "none"))).toBe(4_000);
+  });
+
+  it("but a database that is away is everybody's: its floor holds, and another node may reach it", () => {
+    const outcome = next(registered, storeAway, "untried");
+    expect(retryOf(outcome)).toBe(2_250);
+    expect(outcome.effects).toContainEqual({ type: "leave-endpoint" });
+  });
+
+  it("with the lease that it holds: it does not register anew", () => {
+    const lost = next(registered, EVENTS["stream-ended"], "untried").state;
+    const back = next(lost, EVENTS["retry-due"], "untried");
+    expect(describeOutcome(back)).toBe(
+      "reconnecting greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 10000",
+    );
+  });
+
+  it("and not after a lease that is lost, nor after an update that fails beside a good stream", () => {
+    const updating = SAMPLES["registered, updating"];
+    for (const [state, event] of [
+      [registered, EVENTS["lease-lost"]],
+      [updating, EVENTS["register-failed"]],
+      [updating, EVENTS["register-overdue"]],
+    ] as const) {
+      const { effects } = next(state, event, "untried");
+      expect(effects).toEqual(next(state, event, "none").effects);
+    }
+  });
+
+  it("a refusal is asked of another one, as slowly as ever: this one may be no Pulse at all", () => {
+    const failure: Failure = { kind: "refused", error: new Error("no"), reason: "no" };
+    const outcome = next(connecting, { type: "register-failed", failure }, "untried");
+    expect(retryOf(outcome)).toBe(62_500);
+    expect(outcome.effects).toContainEqual({ type: "leave-endpoint" });
+  });
+
+  it("a round ends with a whole TTL of answered heartbeats, and not with the first one", () => {
+    const quiet = { ...registered, quietSince: NOW - 15_000 };
+    const settle = { type: "settle" };
+    expect(next(quiet, EVENTS.acknowledged, "tried").effects).toContainEqual(settle);
+    expect(next(registered, EVENTS.acknowledged, "tried").effects).not.toContainEqual(settle);
+    expect(next(quiet, EVENTS.acknowledged, "none").effects).not.toContainEqual(settle);
+  });
+
+  function textOf(state: SessionState): string {
+    return JSON.stringify(state, (_, value) => (typeof value === "bigint" ? `${value}` : value));
+  }
+
+  function retryOf({ effects }: { readonly effects: readonly Effect[] }): number | undefined {
+    return effects.flatMap((e) =>
+      e.type === "set-timer" && e.timer === "retry" ? [e.delayMs] : [],
+    )[0];
+  }
+});
+
 describe("refusals", () => {
   it("are said once for each reason, and tried again after 60 s and a little jitter", () => {
     const again = [EVENTS["retry-due"]] as [SessionEvent];
@@ -699,6 +850,7 @@ describe("any sequence of events", () => {
     const step = fc.record({
       pick: fc.nat(100_000),
       random: fc.double({ min: 0, max: 0.999, noNaN: true }),
+      others: fc.constantFrom("none" as const, "tried" as const, "untried" as const),
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
@@ -707,13 +859,13 @@ describe("any sequence of events", () => {
         const first = begin(context(now));
         let state = first.state;
         world.apply(first.effects, state);
-        for (const { pick, random } of steps) {
+        for (const { pick, random, others } of steps) {
           now += pick % 7_000;
           const event = eventFor(state, pick);
           if (!world.canHappen(event)) continue;
           const before = state;
           world.happens(event);
-          const outcome = transition(state, event, context(now, random));
+          const outcome = transition(state, event, context(now, random, others));
           state = outcome.state;
           world.apply(outcome.effects, state);
           if (before.name === "closed") expect(outcome).toEqual({ state: before, effects: [] });

@@ -9,6 +9,7 @@ import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import { logEvents } from "../../src/client/event-log.js";
 import type { Registration, RegistrationEvent } from "../../src/client/registration.js";
 import { type SessionOptions, startSession } from "../../src/client/session.js";
+import { Endpoints } from "../../src/wire/endpoints.js";
 import { ManualClock, settle } from "../support/manual-clock.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { FakePulse } from "./fake-pulse.js";
@@ -30,6 +31,7 @@ function setUp(options: Partial<SessionOptions> = {}) {
   const start = () =>
     startSession({
       dial: pulse.dial,
+      endpoints: new Endpoints(["http://127.0.0.1:9696"]),
       identity: async () => ({ instanceId: "inst-1", instanceSecret: SECRET }),
       service: { name: "haul", type: "download-client", kind: "aria2", apiUrl: "http://h:6800/" },
       credentials: { apiKey: API_KEY, state: "verified" },
@@ -271,6 +273,31 @@ describe("a registration that was lost", () => {
       }
     },
   );
+});
+
+it("says which endpoint has failed, once for each loss, and which has proved good after a whole TTL", async () => {
+  const told: string[] = [];
+  const { pulse, clock, start, events } = setUp({
+    endpoints: {
+      current: { place: "10.0.0.1:9696", scheme: "http", host: "a", port: "9696" },
+      others: "untried",
+      leave: () => told.push("leave"),
+      settle: () => told.push("settle"),
+    },
+  });
+  session = start();
+  await clock.advance(14_999);
+  expect(events).toMatchObject([{ type: "registered", endpoint: "10.0.0.1:9696" }]);
+  expect(told).toEqual([]);
+  await clock.advance(1);
+  expect(told).toEqual(["settle"]);
+  pulse.heartbeats = "unanswered";
+  await clock.advance(15_000);
+  expect(told).toEqual(["settle", "leave"]);
+  pulse.heartbeats = "answered";
+  await clock.advance(500);
+  expect(session.state).toBe("registered");
+  expect(pulse.dials).toBe(2); // what may be half-open is dropped all the same
 });
 
 describe("update and report", () => {

@@ -4,6 +4,13 @@ import { recordingLog } from "../support/recording-log.js";
 
 const error = new Error("no connection");
 
+it("says which Pulse it is in step with where there is a choice", () => {
+  const log = recordingLog();
+  const write = logWatch(log, "http://a:1,http://b:2", "services", () => "10.0.0.1:1");
+  write({ type: "synced", revision: 7n });
+  expect(log.lines[0]?.fields).toMatchObject({ endpoint: "10.0.0.1:1" });
+});
+
 it.each<[WatchNews, string, object]>([
   [
     { type: "synced", revision: 7n },

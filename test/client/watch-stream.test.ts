@@ -2,12 +2,17 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { beforeEach, describe, expect, it } from "vitest";
-import { BadRequestSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
 import type { WatchDownloadClientsResponse } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { InvalidRequestError } from "../../src/client/failure.js";
-import { followStream } from "../../src/client/watch-stream.js";
+import { type FollowOptions, followStream } from "../../src/client/watch-stream.js";
 import { DOWNLOAD_CLIENTS } from "../../src/client/watch-topics.js";
 import type { StreamItem } from "../../src/client/watching.js";
+import { Endpoints } from "../../src/wire/endpoints.js";
 import { ManualClock, settle } from "../support/manual-clock.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { bookmark, FakeWatchServer, put, snapshot } from "./fake-watch-server.js";
@@ -16,12 +21,14 @@ let pulse: FakeWatchServer;
 let clock: ManualClock;
 let watch: AbortController;
 let items: StreamItem<WatchDownloadClientsResponse>[];
+let endpoints: FollowOptions<unknown>["endpoints"];
 let end: "runs" | "ended" | Error;
 beforeEach(() => {
   pulse = new FakeWatchServer();
   clock = new ManualClock();
   watch = new AbortController();
   items = [];
+  endpoints = new Endpoints(["http://127.0.0.1:9696"]);
   end = "runs";
 });
 
@@ -30,6 +37,7 @@ async function follow(resumeToken = "", random = seededRandom(7)): Promise<void>
     try {
       for await (const item of followStream({
         dial: pulse.dial,
+        endpoints,
         query: DOWNLOAD_CLIENTS.ask({ kinds: ["qbittorrent"] }),
         read: (response) => DOWNLOAD_CLIENTS.read(response),
         resumeToken,
@@ -109,6 +117,78 @@ describe("a stream", () => {
     pulse.stream.end();
     await settle();
     expect(failed()).toMatchObject([{ error: { rawMessage: "Pulse ended the stream" } }]);
+  });
+});
+
+describe("with several endpoints", () => {
+  /** How often the present one was left, and found to be good. */
+  let left: number;
+  let settled: number;
+  const others = (them: "tried" | "untried") => {
+    left = 0;
+    settled = 0;
+    endpoints = { others: them, leave: () => left++, settle: () => settled++ };
+  };
+  const stopping = () => {
+    const retryDelay = durationFromMs(20_000);
+    return new ConnectError("stopping", Code.Unavailable, undefined, [
+      { desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) },
+      {
+        desc: ErrorInfoSchema,
+        value: create(ErrorInfoSchema, { reason: "DRAINING", domain: "pulse" }),
+      },
+    ]);
+  };
+
+  it("a stream that failed is opened on another one soon, while one is untried", async () => {
+    others("untried");
+    pulse.mood = "away";
+    await follow();
+    await clock.advance(10_000);
+    const waits = failed().map(({ retryInMs }) => retryInMs);
+    expect(waits.length).toBeGreaterThan(19);
+    for (const wait of waits) expect(wait).toBeLessThan(500);
+    expect(left).toBe(waits.length);
+  });
+
+  it("the backoff grows once all have failed, and each failure still leads to another", async () => {
+    others("tried");
+    pulse.mood = "away";
+    await follow();
+    await clock.advance(100_000);
+    const waits = failed().map(({ retryInMs }) => retryInMs);
+    expect(Math.max(...waits)).toBeGreaterThan(7_500);
+    expect(left).toBe(waits.length);
+  });
+
+  it("a node that is stopping holds nobody up who has another to go to", async () => {
+    for (const [them, floorMs] of [
+      ["untried", 0],
+      ["tried", 20_000],
+    ] as const) {
+      others(them);
+      items = [];
+      pulse.mood = stopping();
+      await follow();
+      expect(failed()[0]?.retryInMs).toBeGreaterThanOrEqual(floorMs);
+      expect(failed()[0]?.retryInMs).toBeLessThan(floorMs + 500);
+    }
+  });
+
+  it("the one that has been well for 15 s is a good one", async () => {
+    others("tried");
+    await follow();
+    pulse.stream.send(snapshot([], 1));
+    for (const revision of [2, 3]) {
+      await clock.advance(7_000);
+      pulse.stream.send(bookmark(revision));
+      await settle();
+    }
+    expect(settled).toBe(0);
+    await clock.advance(1_000);
+    pulse.stream.send(bookmark(4));
+    await settle();
+    expect([settled, left]).toEqual([1, 0]);
   });
 });
 
@@ -308,6 +388,7 @@ describe("the end of the watch", () => {
     pulse.greeting = () => [snapshot([], 1)];
     const stream = followStream({
       dial: pulse.dial,
+      endpoints,
       query: DOWNLOAD_CLIENTS.ask({}),
       read: (response) => DOWNLOAD_CLIENTS.read(response),
       resumeToken: "",

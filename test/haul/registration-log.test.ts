@@ -42,6 +42,15 @@ const attempt = (n: number, because = error): RegistrationEvent => ({
 });
 
 describe("the log of a registration", () => {
+  it("says which Pulse it is where there is a choice", () => {
+    const endpoint = "10.0.0.1:9696";
+    emit({ type: "registered", grant: GRANT, endpoint });
+    emit({ type: "reconnected", grant: GRANT, registeredAnew: false, endpoint });
+    emit({ type: "registered", grant: GRANT });
+    expect(log.lines.map(({ fields }) => fields)).toMatchObject([{ endpoint }, { endpoint }, {}]);
+    expect(log.lines[2]?.fields).not.toHaveProperty("endpoint");
+  });
+
   it.each<[RegistrationEvent, string, RegExp]>([
     [{ type: "registered", grant: GRANT }, "info haul.registered", /"entryName":"haul"/],
     [{ type: "updated", grant: GRANT }, "info haul.updated", /service-1/],
