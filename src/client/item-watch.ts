@@ -129,16 +129,29 @@ export class ItemWatch<Item, Filter, Response> implements Watch<Item> {
   #learn(response: Response): void {
     const { topic, cache } = this.#options;
     const { resumeToken, revision } = this.#known;
-    for (const event of this.#known.apply(topic.read(response))) {
+    const told = topic.read(response);
+    for (const event of this.#known.apply(told)) {
       if (event.type === "synced") {
         this.#condition = { state: "live" };
         this.#loss = undefined;
         this.#say(event);
       } else this.#publish([event]);
     }
+    const isWhole = told.event.type !== "snapshot" || !told.event.more;
+    if (told.isStale && isWhole) this.#fallBehind();
     this.#view = undefined;
     if (this.#known.resumeToken !== resumeToken || this.#known.revision !== revision)
       cache?.write(() => topic.toBytes(this.#known));
+  }
+
+  /** The stream is there, and shows all that this Pulse knows: that may not be all there is. */
+  #fallBehind(): void {
+    const error = new Error("Pulse cannot reach its database: others may have changed more");
+    const sinceAt = this.#options.clock.wallNow();
+    if (this.#condition.state !== "stale") this.#condition = { state: "stale", sinceAt, error };
+    if (this.#loss !== undefined) return;
+    this.#loss = "away";
+    this.#say({ type: "stale", error, retryInMs: 0 });
   }
 
   #becomeStale(error: Error): void {

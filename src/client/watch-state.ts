@@ -82,8 +82,9 @@ export class WatchState<Item> {
     this.#stream = "catching-up";
   }
 
-  /** What the response comes to; `synced` when the stream has caught up. */
-  apply({ event, revision, resumeToken }: Told<Item>): WatchEvent<Item>[] {
+  /** What the response comes to; `synced` when the stream has caught up with a Pulse that is itself up to date. */
+  apply({ event, revision, resumeToken, isStale }: Told<Item>): WatchEvent<Item>[] {
+    if (isStale) this.#stream = "catching-up";
     if (event.type === "put" || event.type === "delete")
       this.#unfinished.push({ ...event, revision });
     if (event.type === "snapshot") {
@@ -93,14 +94,21 @@ export class WatchState<Item> {
       const events = this.#replaceAll(this.#parts, revision);
       this.#parts = undefined;
       this.#unfinished = this.#unfinished.filter((change) => change.revision > revision);
-      return [...events, ...this.#complete(revision, resumeToken, true)];
+      return [...events, ...this.#complete(revision, resumeToken, true, isStale)];
     }
     // Nothing is complete while parts are missing.
-    return this.#parts ? [] : this.#complete(revision, resumeToken, event.type === "bookmark");
+    return this.#parts
+      ? []
+      : this.#complete(revision, resumeToken, event.type === "bookmark", isStale);
   }
 
   /** Takes note of how far everything has come; until the token moves, a commit may have more to it. */
-  #complete(revision: bigint, resumeToken: string, isMark: boolean): WatchEvent<Item>[] {
+  #complete(
+    revision: bigint,
+    resumeToken: string,
+    isMark: boolean,
+    isStale: boolean,
+  ): WatchEvent<Item>[] {
     const moved = resumeToken !== "" && resumeToken !== this.#resumeToken;
     const events: WatchEvent<Item>[] = [];
     if (moved || isMark) {
@@ -109,7 +117,7 @@ export class WatchState<Item> {
     }
     if (this.#unfinished.length === 0) this.#revision = revision;
     if (moved) this.#resumeToken = resumeToken;
-    if (isMark && this.#stream === "catching-up") {
+    if (isMark && !isStale && this.#stream === "catching-up") {
       this.#stream = "live";
       events.push({ type: "synced", revision });
     }

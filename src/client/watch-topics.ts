@@ -42,6 +42,8 @@ export interface Told<Item> {
   readonly resumeToken: string;
   /** Undefined: as before. */
   readonly bookmarkIntervalMs: number | undefined;
+  /** Of a snapshot or bookmark: this Pulse may not know the newest, and says so. */
+  readonly isStale: boolean;
 }
 
 /** A complete state. */
@@ -160,10 +162,11 @@ function frameOf(response: {
   readonly revision: bigint;
   readonly resumeToken: string;
   readonly bookmarkInterval?: Duration | undefined;
+  readonly stale: boolean;
 }) {
-  const { revision, resumeToken, bookmarkInterval } = response;
+  const { revision, resumeToken, bookmarkInterval, stale: isStale } = response;
   const bookmarkIntervalMs = bookmarkInterval && durationMs(bookmarkInterval);
-  return { revision, resumeToken, bookmarkIntervalMs };
+  return { revision, resumeToken, bookmarkIntervalMs, isStale };
 }
 
 function changeOf<Item>(

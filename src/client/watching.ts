@@ -123,8 +123,9 @@ export type StatusEvent =
   /** `current()` is complete and live: at first, and after each loss. */
   | { readonly type: "synced"; readonly revision: bigint }
   /**
-   * What is known comes from the file, or Pulse cannot be reached: changes may be
-   * missed until `synced`. Said once for the file, and once for each loss.
+   * What is known comes from the file, or Pulse cannot be reached, or not reach its
+   * own database: changes may be missed until `synced`. Said once for the file, and
+   * once for each loss. `retryInMs` is 0 if nothing has to be tried.
    */
   | { readonly type: "stale"; readonly error: Error; readonly retryInMs: number }
   /** Pulse refuses the token; it is asked again slowly. Said once for each cause. */

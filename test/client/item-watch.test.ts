@@ -231,6 +231,24 @@ describe("the events", () => {
     expect(told.slice(1)).toEqual(["synced @5", "stale", "synced @5", "stale", "synced @5"]);
   });
 
+  it("say once that Pulse does not know the newest itself, and when it does again", async () => {
+    const watch = start();
+    const { told } = read(watch);
+    await settle();
+    pulse.stream.send({ ...snapshot(["a"], 5), stale: true }, { ...bookmark(5), stale: true });
+    await settle();
+    expect(watch.current()).toMatchObject({ state: "stale", revision: 5n });
+    expect(shown(watch)).toBe("a/1");
+    expect(told).toEqual(["put a/1: snapshot @5", "stale"]);
+    pulse.stream.send(put("b", 6), bookmark(6));
+    await settle();
+    expect(watch.current()).toMatchObject({ state: "live", revision: 6n });
+    pulse.stream.send({ ...bookmark(6), stale: true });
+    await settle();
+    expect(told.slice(2)).toEqual(["put b/6: registered @6", "synced @6", "stale"]);
+    expect(pulse.requests).toHaveLength(1);
+  });
+
   it("say each refusal once, and no loss after it", async () => {
     pulse.greeting = () => [snapshot(["a"], 5)];
     const watch = start();

@@ -22,6 +22,7 @@ const message = (event: Told<Thing>["event"], revision: number, resumeToken: str
   revision: BigInt(revision),
   resumeToken,
   bookmarkIntervalMs: undefined,
+  isStale: false,
 });
 const snapshot = (items: Thing[], revision: number, more = false) =>
   message({ type: "snapshot", items, more }, revision, more ? "" : `t${revision}`);
@@ -47,6 +48,26 @@ function inShort(event: WatchEvent<Thing>): string {
     return `delete ${event.item.id}${event.item.version} @${event.revision} ${event.reason}`;
   return event.type === "synced" ? `synced @${event.revision}` : event.type;
 }
+
+describe("a Pulse that does not know the newest itself", () => {
+  const stale = (told: Told<Thing>): Told<Thing> => ({ ...told, isStale: true });
+
+  it("is shown, and not in step before it is up to date again", () => {
+    const { apply, shown } = setUp();
+    expect(apply(stale(snapshot([thing("a")], 5)))).toEqual(["put a1 was undefined @5 snapshot"]);
+    expect(shown()).toBe("a1");
+    expect(apply(stale(bookmark(5)))).toEqual([]);
+    expect(apply(bookmark(5))).toEqual(["synced @5"]);
+  });
+
+  it("falls behind on a stream that was in step, and catches up on it", () => {
+    const { apply } = setUp(snapshot([thing("a")], 5));
+    expect(apply(stale(bookmark(5)))).toEqual([]);
+    expect(apply(put(thing("b"), 6))).toEqual(["put b1 was undefined @6 registered"]);
+    expect(apply(bookmark(6))).toEqual(["synced @6"]);
+    expect(apply(bookmark(6))).toEqual([]);
+  });
+});
 
 describe("a snapshot", () => {
   it("takes effect as one, with its last part (invariant 1)", () => {
