@@ -21,6 +21,15 @@ export interface Effort {
   readonly starts: number;
   /** How many services register one after the other under the eyes of a manager. */
   readonly registers: number;
+  readonly store: StoreEffort;
+}
+
+/** A window must be long beside the time in which all callers are answered once. */
+export interface StoreEffort {
+  /** How many call at once, one number after the other. */
+  readonly callers: readonly number[];
+  readonly rounds: number;
+  readonly windowMs: number;
 }
 
 export interface Bench {

@@ -1,11 +1,21 @@
 import { SERVER_NAMES, type ServerName } from "./processes.js";
-import type { AttachResult, CpuResult, Result } from "./results.js";
+import {
+  type AttachResult,
+  type CpuResult,
+  type Result,
+  STORE_NAMES,
+  type StoreName,
+  type StoreResult,
+} from "./results.js";
+import { callersText } from "./store-report.js";
 import { percent } from "./tables.js";
 import { TITLES } from "./watch-report.js";
 
-/** Parts of the server's core that others may use, and of an answer's size, before it is said. */
+/** Parts of the cores that others may use, and of an answer's size, before it is said. */
 const MAX_OTHERS = 0.1;
 const MAX_SIZE_DIFFERENCE = 0.1;
+/** Part of its core that a generator may use before it is what limits the rate. */
+const MAX_GENERATOR = 0.95;
 /** Between the slowest and the fastest start of Node. */
 const MAX_START_RATIO = 2;
 
@@ -20,6 +30,8 @@ export function doubtsOf(result: Result): string[] {
       );
     case "attach":
       return doubtsOfStarts(result);
+    case "store":
+      return doubtsOfStores(result);
     default:
       return [];
   }
@@ -33,7 +45,7 @@ function doubtsOfCpu(result: CpuResult, server: ServerName): string[] {
   const isOtherSize =
     server === "Pulse" && Math.abs(answerBytes / bareBytes - 1) > MAX_SIZE_DIFFERENCE;
   return [
-    ...(generatorUtilisation > 0.95
+    ...(generatorUtilisation > MAX_GENERATOR
       ? [
           `WARNING: ${where}: the generator was at its limit (${percent(generatorUtilisation)} of its core, the server ${percent(serverUtilisation)}): what the server could do is more than this rate`,
         ]
@@ -60,9 +72,27 @@ function doubtsOfStarts({ nodeMs }: AttachResult): string[] {
   ];
 }
 
+function doubtsOfStores({ levels }: StoreResult): string[] {
+  return levels.flatMap(({ callers, stores }) =>
+    STORE_NAMES.flatMap((name) => {
+      const { generatorUtilisation, othersUtilisation, registersPerSecond } = stores[name];
+      const where = `WARNING: store, ${name}, ${callersText(callers)}:`;
+      const others = percent(othersUtilisation);
+      return [
+        ...(generatorUtilisation > MAX_GENERATOR
+          ? [`${where} the generator was at its limit`]
+          : []),
+        ...(othersUtilisation > MAX_OTHERS ? [`${where} others used ${others} of all cores`] : []),
+        ...(registersPerSecond.min > 0 ? [] : [`${where} a window passed without an answer`]),
+      ];
+    }),
+  );
+}
+
 /** What was measured, and of which server. */
-export function whereOf(result: Result, server: ServerName): string {
-  return `${titleOf(result)}, ${result.kind === "fan-out" ? TITLES[server] : server}`;
+export function whereOf(result: Result, server: ServerName | StoreName): string {
+  const name = result.kind === "fan-out" ? TITLES[server as ServerName] : server;
+  return `${titleOf(result)}, ${name}`;
 }
 
 function titleOf(result: Result): string {
@@ -74,7 +104,8 @@ function titleOf(result: Result): string {
     case "fan-out":
       return `fan-out to ${result.watchers}`;
     case "attach":
-      return "attach";
+    case "store":
+      return result.kind;
     case "skipped":
       return result.name;
   }

@@ -49,11 +49,12 @@ export function pinned(core: number | undefined, command: readonly string[]): re
 const TICK_MS = 10;
 const IDLE_FIELDS: readonly number[] = [3, 4]; // idle and iowait
 
-/** How long that core has been busy, for whomever; NaN where there is no /proc/stat. */
-export function busyMsOf(core: number): number {
+/** How long that core has been busy, or all of them together, for whomever; NaN where there is no /proc/stat. */
+export function busyMsOf(core: number | "all"): number {
   try {
     const lines = readFileSync("/proc/stat", "utf8").split("\n");
-    const line = lines.find((candidate) => candidate.startsWith(`cpu${core} `)) ?? "";
+    const name = core === "all" ? "cpu" : `cpu${core}`;
+    const line = lines.find((candidate) => candidate.startsWith(`${name} `)) ?? "";
     const ticks = line.split(/ +/).slice(1, 9).map(Number); // guests are counted as users already
     return ticks
       .filter((_, field) => !IDLE_FIELDS.includes(field))

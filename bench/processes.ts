@@ -6,6 +6,8 @@ import type { Target } from "./generator/connection.js";
 import type { GeneratorApi } from "./generator/main.js";
 import { pinned } from "./machine.js";
 import { type Methods, type Remote, remoteOf } from "./remote.js";
+import type { BareInsertsApi } from "./store/bare-inserts.js";
+import type { PostgresApi } from "./store/postgres.js";
 
 export const ROOT = join(import.meta.dirname, "..");
 const PROBE = join(import.meta.dirname, "servers", "probe.mjs");
@@ -24,6 +26,8 @@ export interface Usage {
 
 export interface BenchServer {
   readonly name: ServerName;
+  /** Its data, in a directory of its own. */
+  readonly data: string;
   readonly target: Target;
   usage(): Promise<Usage>;
   startProfile(): Promise<void>;
@@ -42,12 +46,14 @@ export interface StartOptions {
   readonly core: number | undefined;
   /** Where Pulse's data goes, in a directory of its own. */
   readonly dataDirectory: string;
+  /** Variables of its environment, besides those of this process. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export async function startServer(name: ServerName, options: StartOptions): Promise<BenchServer> {
   const data = mkdtempSync(join(options.dataDirectory, "data-"));
   const node = [process.execPath, "--import", PROBE];
-  const child = startChild(pinned(options.core, [...node, ...scriptOf(name, data)]));
+  const child = startChild(pinned(options.core, [...node, ...scriptOf(name, data)]), options.env);
   const stop = async (): Promise<void> => {
     await kill(child);
     rmSync(data, { recursive: true, force: true }); // at once, since it weighs on the page cache
@@ -59,6 +65,7 @@ export async function startServer(name: ServerName, options: StartOptions): Prom
     const probe = remoteOf<Probe>(child, name);
     return {
       name,
+      data,
       target,
       usage: () => probe.usage(),
       startProfile: () => probe.startProfile(),
@@ -80,7 +87,18 @@ export function startManager(): Program<ManagerApi> {
   return startProgram("manager", join("attach", "manager.ts"), undefined);
 }
 
-interface Program<Api extends Methods<Api>> {
+/** Loops of bare inserts; see BareInsertsApi. */
+export function startBareInserts(): Program<BareInsertsApi> {
+  return startProgram("bare inserts", join("store", "bare-inserts.ts"), undefined);
+}
+
+/** A PostgreSQL with its data in this directory; see PostgresApi. */
+export function startPostgres(directory: string): Program<PostgresApi> {
+  const env = { TMPDIR: directory };
+  return startProgram("PostgreSQL", join("store", "postgres.ts"), undefined, env);
+}
+
+export interface Program<Api extends Methods<Api>> {
   readonly api: Remote<Api>;
   readonly stop: () => Promise<void>;
 }
@@ -89,9 +107,10 @@ function startProgram<Api extends Methods<Api>>(
   name: string,
   script: string,
   core: number | undefined,
+  env?: NodeJS.ProcessEnv,
 ): Program<Api> {
   const path = join(import.meta.dirname, script);
-  const child = startChild(pinned(core, [process.execPath, "--import", "tsx", path]));
+  const child = startChild(pinned(core, [process.execPath, "--import", "tsx", path]), env);
   return { api: remoteOf(child, name), stop: () => kill(child) };
 }
 
@@ -105,9 +124,13 @@ function scriptOf(name: ServerName, data: string): readonly string[] {
   return ["--import", "tsx", join(import.meta.dirname, "servers", script)];
 }
 
-function startChild(command: readonly string[]): ChildProcess {
+function startChild(command: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const [program = "", ...args] = command;
-  return spawn(program, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  return spawn(program, args, {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
 }
 
 /** There is nothing to lose: nobody reads the data again. */

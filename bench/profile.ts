@@ -16,8 +16,8 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Not work: the process waits. */
-const IDLE = "(idle)";
+/** Not work: the process waits, or the profiler itself is at work. */
+const NOT_WORK: readonly string[] = ["(idle)", "dispatch"];
 const MAX_FUNCTIONS = 25;
 const ROOT = join(import.meta.dirname, "..");
 
@@ -39,7 +39,7 @@ function renderTop(profile: CpuProfile): string {
   let total = 0;
   for (const [index, id] of profile.samples.entries()) {
     const place = places.get(id) ?? "";
-    if (place === IDLE) continue;
+    if (NOT_WORK.includes(place)) continue;
     const micros = profile.timeDeltas[index] ?? 0;
     total += micros;
     selfMicros.set(place, (selfMicros.get(place) ?? 0) + micros);

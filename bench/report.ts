@@ -10,6 +10,7 @@ import {
   type Result,
   type Verdict,
 } from "./results.js";
+import { renderStore } from "./store-report.js";
 import { kilobytes, newTable, spread, verdictCells } from "./tables.js";
 import { renderAttach, renderFanOut } from "./watch-report.js";
 
@@ -19,6 +20,7 @@ export function renderReport(machine: Machine, results: readonly Result[]): stri
   const fleets = results.filter((result) => result.kind === "fleet");
   const fanOuts = results.filter((result) => result.kind === "fan-out");
   const attachments = results.filter((result) => result.kind === "attach");
+  const stores = results.filter((result) => result.kind === "store");
   const skipped = results.filter((result) => result.kind === "skipped");
   return [
     renderMachine(machine),
@@ -26,6 +28,7 @@ export function renderReport(machine: Machine, results: readonly Result[]): stri
     ...(fleets.length > 0 ? [renderFleets(fleets)] : []),
     ...fanOuts.map(renderFanOut),
     ...attachments.map(renderAttach),
+    ...stores.map(renderStore),
     ...skipped.map(({ name, why }) => `NOT MEASURED: ${name}: ${why}`),
     [...results.flatMap(doubtsOf), ...renderFailures(results)].join("\n"),
   ]

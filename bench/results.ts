@@ -1,5 +1,8 @@
 import { SERVER_NAMES, type ServerName } from "./processes.js";
 import type { Quantiles, Spread } from "./statistics.js";
+import type { Engine } from "./store/bare-inserts.js";
+import type { FamilyMemory } from "./store/family-usage.js";
+import type { Growth } from "./store/sizes.js";
 
 /** What was hoped for, beside what came. */
 export interface Verdict {
@@ -110,19 +113,70 @@ export interface AttachResult {
   readonly callbackVerdict: Verdict;
 }
 
+export const STORE_NAMES = [
+  "Pulse on SQLite",
+  "bare SQLite",
+  "Pulse on PostgreSQL",
+  "three Pulses on PostgreSQL",
+  "bare PostgreSQL",
+] as const;
+export type StoreName = (typeof STORE_NAMES)[number];
+
+/** Durable Registers by callers who each wait for their answer, beside bare inserts of the same rows. */
+export interface StoreResult {
+  readonly kind: "store";
+  /** Registered before, and registered again in turn. */
+  readonly services: number;
+  /** That all of them share: programs, PostgreSQL and generator. */
+  readonly cores: number;
+  readonly fdatasyncMedianMs: number;
+  readonly levels: readonly StoreLevel[];
+  readonly growth: Readonly<Record<Engine, Growth>>;
+  /** Its memory while four Pulses used it and nobody else. */
+  readonly postgres: { readonly version: string; readonly memory: FamilyMemory };
+}
+
+export interface StoreLevel {
+  readonly callers: number;
+  readonly stores: Readonly<Record<StoreName, StoreFigures>>;
+  /** Registers per second divided by the bare loop's, of each round by itself. */
+  readonly toBare: Readonly<Partial<Record<StoreName, Spread>>>;
+}
+
+export interface StoreFigures {
+  readonly registersPerSecond: Spread;
+  /** Of each window, in the order they were taken. */
+  readonly windows: readonly number[];
+  readonly answeredMs: Quantiles;
+  /** CPU of each Register: of Pulse, or of the bare loop; and of PostgreSQL, 0 without one. */
+  readonly programMicros: number;
+  readonly postgresMicros: number;
+  /** Parts of one core; 0 for a bare loop, which calls itself. */
+  readonly generatorUtilisation: number;
+  /** Parts of all cores that nobody used who takes part; NaN where it cannot be told. */
+  readonly othersUtilisation: number;
+  readonly failures: Readonly<Record<string, number>>;
+}
+
 export interface Skipped {
   readonly kind: "skipped";
   readonly name: string;
   readonly why: string;
 }
 
-export type Result = CpuResult | FleetResult | FanOutResult | AttachResult | Skipped;
+export type Result = CpuResult | FleetResult | FanOutResult | AttachResult | StoreResult | Skipped;
 
 /** Of each server that had some. Those of attach end the run. */
 export function failuresOf(
   result: Result,
-): readonly (readonly [ServerName, Readonly<Record<string, number>>])[] {
+): readonly (readonly [ServerName | StoreName, Readonly<Record<string, number>>])[] {
   if (result.kind === "skipped" || result.kind === "attach") return [];
+  if (result.kind === "store")
+    return result.levels.flatMap(({ stores }) =>
+      STORE_NAMES.map((name) => [name, stores[name].failures] as const).filter(
+        ([, failures]) => countFailures(failures) > 0,
+      ),
+    );
   return SERVER_NAMES.map((name) => [name, result.servers[name]?.failures ?? {}] as const).filter(
     ([, failures]) => countFailures(failures) > 0,
   );

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Bench, Effort, Scenario } from "./bench.js";
@@ -13,6 +13,7 @@ import { fleetScenario } from "./scenarios/fleet.js";
 import { heartbeatScenario } from "./scenarios/heartbeat.js";
 import { listScenario } from "./scenarios/list.js";
 import { registerScenario } from "./scenarios/register.js";
+import { storeScenario } from "./scenarios/store.js";
 
 const SCENARIOS: readonly Scenario[] = [
   registerScenario,
@@ -21,6 +22,7 @@ const SCENARIOS: readonly Scenario[] = [
   fleetScenario,
   fanOutScenario,
   attachScenario,
+  storeScenario,
 ];
 
 const FULL: Effort = {
@@ -33,6 +35,7 @@ const FULL: Effort = {
   changesPerRound: 20,
   starts: 10,
   registers: 100,
+  store: { callers: [1, 8, 32, 128], rounds: 3, windowMs: 550 },
 };
 
 const QUICK: Effort = {
@@ -45,6 +48,7 @@ const QUICK: Effort = {
   changesPerRound: 12,
   starts: 4,
   registers: 40,
+  store: { callers: [1, 128], rounds: 2, windowMs: 400 },
 };
 
 interface Options {
@@ -57,7 +61,9 @@ interface Options {
 const RESULTS = join(import.meta.dirname, "results");
 
 const options = new Command("bench")
-  .description("measures Pulse beside a bare grpc-js server and raw HTTP/2, in one run")
+  .description(
+    "measures Pulse beside a bare grpc-js server, raw HTTP/2 and bare inserts, in one run",
+  )
   .addOption(new Option("--quick", "about a minute, less exact, 1,000 services at most"))
   .addOption(
     new Option("--only <scenario>", `one of ${names(SCENARIOS)}; may be given again`).argParser(
@@ -74,7 +80,8 @@ const options = new Command("bench")
 // Beside the sources, where the disk is real: the system's temporary directory may be memory.
 mkdirSync(RESULTS, { recursive: true });
 const dataDirectory = mkdtempSync(join(RESULTS, "data-"));
-process.once("exit", () => rmSync(dataDirectory, { recursive: true, force: true }));
+chmodSync(dataDirectory, 0o711); // PostgreSQL runs as nobody if this runs as root
+process.once("exit", () => rmSync(dataDirectory, { recursive: true, force: true, maxRetries: 5 }));
 process.once("SIGINT", () => process.exit(130)); // the servers end when they lose this process
 const machine = describeMachine(dataDirectory);
 const generator = startGenerator(

@@ -2,11 +2,12 @@ import Table from "cli-table3";
 import type { Verdict } from "./results.js";
 import type { Spread } from "./statistics.js";
 
-export function newTable(head: string[]): InstanceType<typeof Table> {
+/** @param figures so many columns after the first are aligned to the right */
+export function newTable(head: string[], figures = 3): InstanceType<typeof Table> {
   return new Table({
     head,
     style: { head: [], border: [], compact: true },
-    colAligns: ["left", "right", "right", "right"],
+    colAligns: ["left", ...Array.from({ length: figures }, () => "right" as const)],
   });
 }
 

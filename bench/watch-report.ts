@@ -59,7 +59,7 @@ export function renderAttach(result: AttachResult): string {
   return [table.toString(), `${starts} starts, ${registers} Registers`].join("\n");
 }
 
-function quantiles({ p50, p99 }: Quantiles): string {
+export function quantiles({ p50, p99 }: Quantiles): string {
   return `${tenths(p50)} (${tenths(p99)})`;
 }
 

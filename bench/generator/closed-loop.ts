@@ -9,6 +9,7 @@ export abstract class ClosedLoop<Slot> implements Load {
   protected readonly connections: Connection[] = [];
   protected readonly idle: Slot[] = [];
   protected isRunning = false;
+  protected times: number[] = [];
 
   /** Sends the next request of a slot. */
   protected abstract send(slot: Slot): void;
@@ -24,6 +25,12 @@ export abstract class ClosedLoop<Slot> implements Load {
 
   counters(): Counters {
     return this.counter.counters();
+  }
+
+  takeTimes(): readonly number[] {
+    const taken = this.times;
+    this.times = [];
+    return taken;
   }
 
   close(): void {

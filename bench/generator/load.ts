@@ -19,5 +19,7 @@ export interface Load {
   /** No slot sends another request; what is in flight is still counted. */
   stop(): void;
   counters(): Counters;
+  /** How long each answer took that came since this was last called, in ms; of unary calls alone. */
+  takeTimes(): readonly number[];
   close(): void;
 }

@@ -44,11 +44,11 @@ function fleetOf(id: number): Fleet {
 }
 
 const api = {
-  /** Registers `services` different services in turn, again and again. */
-  openRegisters: (target: Target, shape: Shape, services: number) => {
-    const requests = Array.from({ length: services }, (_, index) => registerRequest(index));
+  /** Registers `services` different services in turn, from number `first` on, again and again. */
+  openRegisters: (target: Target, shape: Shape, services: number, first = 0) => {
+    const requests = Array.from({ length: services }, (_, index) => registerRequest(first + index));
     const problemOf = (answer: Buffer, index: number) => {
-      leaseIdFrom(answer, index);
+      leaseIdFrom(answer, first + index);
       return undefined;
     };
     return add(new UnaryLoad(target, { path: REGISTER, requests, problemOf }, shape));
@@ -62,6 +62,7 @@ const api = {
   start: (load: number) => loadOf(load).start(),
   stop: (load: number) => loadOf(load).stop(),
   counters: (load: number) => loadOf(load).counters(),
+  takeTimes: (load: number) => loadOf(load).takeTimes(),
   close: (load: number) => {
     loadOf(load).close();
     loads.delete(load);

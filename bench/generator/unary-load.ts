@@ -46,6 +46,7 @@ export class UnaryLoad extends ClosedLoop<Connection> {
     const requestIndex = this.#calls % this.unary.requests.length;
     const isChecked = this.#calls++ % CHECK_EVERY === 0;
     const request = this.unary.requests[requestIndex] ?? new Uint8Array();
+    const sentAt = performance.now();
     let messages = 0;
     let wrong: string | undefined;
     connection.callOnce(this.unary.path, request, {
@@ -57,6 +58,7 @@ export class UnaryLoad extends ClosedLoop<Connection> {
       },
       onEnd: (problem) => {
         const failure = problem ?? wrong ?? (messages === 1 ? undefined : `${messages} answers`);
+        this.times.push(performance.now() - sentAt);
         if (failure === undefined) this.counter.done++;
         else this.counter.fail(failure);
         // A call that failed is not followed by another: a dead server would be asked for ever.

@@ -4,6 +4,7 @@ import { editCommand } from "./edit-command.js";
 import { removeCommand, restoreCommand, testCommand } from "./entry-commands.js";
 import { explainCommand } from "./explain-command.js";
 import { listClientsCommand, listServicesCommand } from "./list-commands.js";
+import { migrateCommand } from "./migrate-command.js";
 import { commandGroup, createProgram, runProgram } from "./program.js";
 import { serveCommand } from "./serve-command.js";
 import { tokenCommand } from "./token-commands.js";
@@ -27,6 +28,6 @@ const program = createProgram(
   "pulse",
   "The registry of a media stack: services register here, and media managers find download clients and log in.",
 );
-for (const command of [serveCommand(), services, clients, tokenCommand()])
+for (const command of [serveCommand(), services, clients, tokenCommand(), migrateCommand()])
   program.addCommand(command);
 await runProgram(program);

@@ -6,6 +6,8 @@ import {
   type FanOutFigures,
   type FanOutResult,
   failuresOf,
+  type StoreFigures,
+  type StoreResult,
 } from "../../bench/results.js";
 
 const MACHINE: Machine = {
@@ -60,6 +62,44 @@ const ATTACH: AttachResult = {
   callbackVerdict: { aim: "≤ 20 ms", isMet: true },
 };
 
+const stored = (perSecond: number): StoreFigures => ({
+  registersPerSecond: same(perSecond),
+  windows: [perSecond, perSecond],
+  answeredMs: { p50: 8, p99: 20 },
+  programMicros: 250,
+  postgresMicros: 150,
+  generatorUtilisation: 0.3,
+  othersUtilisation: 0.02,
+  failures: {},
+});
+const STORE_LEVEL: StoreResult["levels"][number] = {
+  callers: 32,
+  stores: {
+    "Pulse on SQLite": stored(3_000),
+    "bare SQLite": stored(1_500),
+    "Pulse on PostgreSQL": stored(1_800),
+    "three Pulses on PostgreSQL": stored(900),
+    "bare PostgreSQL": stored(1_200),
+  },
+  toBare: {
+    "Pulse on SQLite": same(2),
+    "Pulse on PostgreSQL": same(1.5),
+    "three Pulses on PostgreSQL": { median: 0.75, min: 0.7, max: 0.8 },
+  },
+};
+const STORE: StoreResult = {
+  kind: "store",
+  services: 1_000,
+  cores: 2,
+  fdatasyncMedianMs: 0.2,
+  levels: [STORE_LEVEL],
+  growth: {
+    SQLite: { bytesPer1000Services: 900 * 1_024, bytesPer10000Changes: 1.5 * 1_024 ** 2 },
+    PostgreSQL: { bytesPer1000Services: 1_200 * 1_024, bytesPer10000Changes: 15 * 1_024 ** 2 },
+  },
+  postgres: { version: "18.4", memory: { bytes: 90 * 1_024 ** 2, processes: 25 } },
+};
+
 /** The line of the report that has these words, its cells parted by one space. */
 function line(report: string, words: string): string {
   const found = report.split("\n").find((candidate) => candidate.includes(words)) ?? "";
@@ -77,6 +117,18 @@ describe("the report", () => {
     expect(line(report, "Haul's process")).toContain("250 240–270 ≤ 300 ms met");
   });
 
+  it("puts each store beside bare inserts, and says who shares the cores", () => {
+    const stores = renderReport(MACHINE, [STORE]);
+    expect(line(stores, "32 callers: per s")).toBe("32 callers: per s 3,000 1,500 1,800 900 1,200");
+    expect(line(stores, "÷ bare inserts")).toBe(
+      "32 callers: ÷ bare inserts 2.00 (2.00–2.00) 1 1.50 (1.50–1.50) 0.75 (0.70–0.80) 1",
+    );
+    expect(line(stores, "CPU each")).toContain("250 250 250 + 150 250 + 150 250 + 150");
+    expect(stores).toContain("PostgreSQL 18.4 and generator share 2 cores");
+    expect(stores).toContain("one fdatasync at a time would be 5,000 per s");
+    expect(stores).toContain("PostgreSQL 1200.0 KB for 1,000 services, 15.0 MB for 10,000 changes");
+  });
+
   it("shows a time that rounds to nothing as 0.0", () => {
     expect(line(report, "the answer to a Register")).toBe(
       "from the answer to a Register 0.0 p99 0.2",
@@ -92,6 +144,11 @@ describe("the report", () => {
     );
     expect(failuresOf(failed)).toEqual([["Pulse", failures]]);
     expect(failuresOf(FAN_OUT)).toEqual([]);
+    const withFailures = { ...stored(900), failures };
+    const stores = { ...STORE_LEVEL.stores, "three Pulses on PostgreSQL": withFailures };
+    expect(renderReport(MACHINE, [{ ...STORE, levels: [{ ...STORE_LEVEL, stores }] }])).toContain(
+      "FAILED: store, three Pulses on PostgreSQL: 3 × a watch ended: GOAWAY 0",
+    );
   });
 
   it("doubts figures that were taken beside others", () => {
@@ -102,5 +159,14 @@ describe("the report", () => {
     const starts: AttachResult = { ...ATTACH, nodeMs: { median: 90, min: 50, max: 270 } };
     expect(renderReport(MACHINE, [starts])).toContain("Node itself took 50 to 270 ms to start");
     expect(report).not.toContain("WARNING");
+    const stores = { ...STORE_LEVEL.stores, "bare PostgreSQL": stored(0) };
+    expect(renderReport(MACHINE, [{ ...STORE, levels: [{ ...STORE_LEVEL, stores }] }])).toContain(
+      "WARNING: store, bare PostgreSQL, 32 callers: a window passed without an answer",
+    );
+    const busy = { ...stores, "bare SQLite": { ...stored(900), othersUtilisation: 0.5 } };
+    expect(
+      renderReport(MACHINE, [{ ...STORE, levels: [{ ...STORE_LEVEL, stores: busy }] }]),
+    ).toContain("WARNING: store, bare SQLite, 32 callers: others used 50 % of all cores");
+    expect(renderReport(MACHINE, [STORE])).not.toContain("WARNING");
   });
 });
