@@ -22,10 +22,17 @@ export class BulkStatement<Row extends object> {
 
   /** Runs it for all rows, in their order. */
   async run<Schema>(db: Kysely<Schema>, rows: readonly Row[]): Promise<void> {
+    for (const statement of this.forRows(rows)) await db.executeQuery(statement);
+  }
+
+  /** What is to be run, in this order, for all rows. */
+  forRows(rows: readonly Row[]): CompiledQuery[] {
+    const statements: CompiledQuery[] = [];
     let from = 0;
     for (let size = MAX_ROWS; size >= 1; size /= 2)
       for (; rows.length - from >= size; from += size)
-        await db.executeQuery(this.#query(rows.slice(from, from + size)));
+        statements.push(this.#query(rows.slice(from, from + size)));
+    return statements;
   }
 
   #query(rows: readonly Row[]): CompiledQuery {

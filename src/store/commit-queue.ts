@@ -84,7 +84,8 @@ export function createCommitQueue<Command, Outcome>(
       const outcomes = await run(batch.map(({ command }) => command));
       batch.forEach(({ resolve }, i) => void resolve(outcomes[i] as Outcome));
     } catch (error) {
-      if (batch.length === 1 || isStoreAtFault(error)) return rejectAll(batch, error);
+      if (isStoreAtFault(error)) return rejectWith(batch, error);
+      if (batch.length === 1) return rejectAll(batch, error);
       await replay(batch);
     }
   }
@@ -96,10 +97,18 @@ export function createCommitQueue<Command, Outcome>(
         const [outcome] = await run([command]);
         resolve(outcome as Outcome);
       } catch (error) {
-        if (isStoreAtFault(error)) return rejectAll(batch.slice(i), error);
+        if (isStoreAtFault(error)) return rejectWith(batch.slice(i), error);
         reject(error);
       }
     }
+  }
+
+  /** And all that wait: to find out once more that the store is away may take them seconds. */
+  function rejectWith(batch: readonly Waiting<Command, Outcome>[], error: unknown): void {
+    rejectAll(batch, error);
+    if (error instanceof StoreUnavailableError && error.isOutcomeUnknown) return; // not theirs
+    rejectAll(waiting, error);
+    waiting = [];
   }
 
   return {

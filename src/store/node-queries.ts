@@ -1,5 +1,6 @@
 import { type CompiledQuery, type Kysely, sql, type Transaction } from "kysely";
 import { BulkStatement } from "./bulk-statement.js";
+import { commitTogether } from "./pipeline.js";
 import type { Schema } from "./schema.js";
 import type { Allowance, DueLease, HoldingChanges, NodeInfo, Renewal } from "./store.js";
 
@@ -26,12 +27,14 @@ interface ReleaseRow extends ClaimRow {
 /** What nodes that share a PostgreSQL write and read of each other. */
 export class NodeQueries {
   readonly #db: Kysely<Schema>;
+  readonly #lock: CompiledQuery;
   readonly #claims: BulkStatement<ClaimRow & { readonly nodeId: string }>;
   readonly #releases: BulkStatement<ReleaseRow & { readonly nodeId: string }>;
 
   /** @param db on PostgreSQL */
   constructor(db: Kysely<Schema>) {
     this.#db = db;
+    this.#lock = db.selectFrom("clock").select("one").forUpdate().compile();
     this.#claims = new BulkStatement((rows) => claimStatement(db, rows));
     this.#releases = new BulkStatement((rows) => releaseStatement(db, rows));
   }
@@ -122,18 +125,17 @@ export class NodeQueries {
   }
 
   async hold(nodeId: string, { claims, releases }: HoldingChanges): Promise<void> {
-    await this.#locked(async (trx) => {
-      await this.#releases.run(
-        trx,
+    await commitTogether(this.#db, async () => [
+      this.#lock,
+      ...this.#releases.forRows(
         releases.map(({ serviceId: id, leaseId, lapsesAt, leaseExpiresAt, lastSeenAt }) => {
           return { id, leaseId, lapsesAt, leaseExpiresAt, lastSeenAt, nodeId };
         }),
-      );
-      await this.#claims.run(
-        trx,
+      ),
+      ...this.#claims.forRows(
         claims.map(({ serviceId: id, leaseId }) => ({ id, leaseId, nodeId })),
-      );
-    });
+      ),
+    ]);
   }
 
   async due(): Promise<readonly DueLease[]> {
@@ -163,7 +165,7 @@ export class NodeQueries {
   /** In turn with those who commit: so holdings stand still while somebody decides by them. */
   #locked<T>(write: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
     return this.#db.transaction().execute(async (trx) => {
-      await trx.selectFrom("clock").select("one").forUpdate().execute();
+      await trx.executeQuery(this.#lock);
       return write(trx);
     });
   }
@@ -197,6 +199,10 @@ function claimStatement(
       and exists (select 1 from nodes where nodes.id = claim.node_id)`.compile(db);
 }
 
+/**
+ * Also of what nobody holds: a stream that was open for a moment only was never
+ * claimed. What another node gave up later than this one counts, then.
+ */
 function releaseStatement(
   db: Kysely<Schema>,
   rows: readonly (ReleaseRow & { readonly nodeId: string })[],
@@ -210,11 +216,12 @@ function releaseStatement(
   return sql`
     update services set
       node_id = null,
-      lapses_at = release.lapses_at,
-      lease_expires_at = release.lease_expires_at,
-      last_seen_at = release.last_seen_at
+      lapses_at = greatest(services.lapses_at, release.lapses_at),
+      lease_expires_at = greatest(free.lease_expires_at, release.lease_expires_at),
+      last_seen_at = greatest(free.last_seen_at, release.last_seen_at)
     from (values ${values}) as release (id, lease_id, lapses_at, lease_expires_at, last_seen_at, node_id)
+    left join services as free on free.id = release.id and free.node_id is null
     where services.id = release.id
       and services.lease_id = release.lease_id
-      and services.node_id = release.node_id`.compile(db);
+      and (services.node_id = release.node_id or services.node_id is null)`.compile(db);
 }

@@ -58,6 +58,13 @@ class LimitedDriver extends PostgresDriver {
       throw new UnknownOutcomeError("the connection broke during COMMIT", { cause: error });
     }
   }
+
+  /** What made it necessary is what counts: if it fails, the connection is dropped, and that rolls back. */
+  override async rollbackTransaction(
+    connection: Parameters<PostgresDriver["rollbackTransaction"]>[0],
+  ): Promise<void> {
+    await super.rollbackTransaction(connection).catch(() => {});
+  }
 }
 
 /** Errors of the server carry a severity; those of the socket do not. */

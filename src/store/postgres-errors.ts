@@ -16,6 +16,7 @@ const UNAVAILABLE: Readonly<Record<string, string>> = {
   "3D": "there is no such database",
   "40": "another transaction was in the way",
   "42501": "this user may not use the tables",
+  "42P01": "the tables are not there",
   "53": "the server has run out of room or connections",
   "55P03": "another node holds the database",
   "57": "the server ended the statement",
@@ -30,13 +31,16 @@ const ADVICE: Readonly<Record<string, string>> = {
   "42501": "let the user create tables in the database",
 };
 
+/** The driver lacks what the server asks for, such as a password; its errors have no code. */
+const LOGIN_REFUSED = "28";
+
 /** The driver's error as the port's, if the database is at fault. Other errors are bugs, and stay. */
 export function toUnavailable(error: unknown): unknown {
   if (error instanceof UnknownOutcomeError)
     return new StoreUnavailableError(error.message, { cause: error, isOutcomeUnknown: true });
   const words = wordsFor(error);
   if (words === undefined) return error;
-  return new StoreUnavailableError(`${words}: ${(error as Error).message}`, { cause: error });
+  return new StoreUnavailableError(`${words}: ${textOf(error)}`, { cause: error });
 }
 
 /** The error of an open as one sentence that says what to do. */
@@ -48,17 +52,24 @@ export function toOpenError(error: unknown, database: string): unknown {
     );
   const words = wordsFor(error);
   if (words === undefined) return error;
-  const advice = lookUp(ADVICE, codeOf(error)) ?? "start it, or give another URL with --database";
-  const { message } = error as Error;
-  return new StoreOpenError(`${database} cannot be used, ${words} (${message}): ${advice}`, {
+  const advice = lookUp(ADVICE, codeOf(error)) ?? "start it, or give another URL";
+  return new StoreOpenError(`${database} cannot be used, ${words} (${textOf(error)}): ${advice}`, {
     cause: error,
   });
 }
 
 function wordsFor(error: unknown): string | undefined {
   if (error instanceof DeadlineError) return "the server does not answer";
-  if (error instanceof pg.DatabaseError) return lookUp(UNAVAILABLE, codeOf(error));
-  return isConnectionProblem(error) ? "there is no connection" : undefined;
+  return (
+    lookUp(UNAVAILABLE, codeOf(error)) ??
+    (isConnectionProblem(error) ? "there is no connection" : undefined)
+  );
+}
+
+/** Several addresses were tried in vain: the error of that has no text of its own. */
+function textOf(error: unknown): string {
+  const { message, code } = error as NodeJS.ErrnoException;
+  return message || code || "no reason given";
 }
 
 /** Of the socket, or of pg, whose own errors have no code. */
@@ -67,8 +78,10 @@ function isConnectionProblem(error: unknown): boolean {
   const { syscall, code } = error as NodeJS.ErrnoException;
   return (
     syscall !== undefined ||
-    /^(ECONN|EPIPE|ETIMEDOUT|ERR_STREAM_DESTROYED)/.test(code ?? "") ||
-    /^(Connection terminated|Connection ended|timeout exceeded|Client (has encountered|was closed)|The server does not support SSL)/.test(
+    /^(ECONN|EPIPE|ETIMEDOUT|ERR_STREAM_DESTROYED|ERR_TLS|ERR_SSL)|CERT|UNABLE_TO_/.test(
+      code ?? "",
+    ) ||
+    /^(Connection terminated|Connection ended|timeout e|Client (has encountered|was closed)|The server does not support SSL|There was an error establishing an SSL)/.test(
       error.message,
     )
   );
@@ -79,5 +92,6 @@ function lookUp(table: Readonly<Record<string, string>>, code: string): string |
 }
 
 function codeOf(error: unknown): string {
-  return (error instanceof pg.DatabaseError && error.code) || "";
+  if (error instanceof pg.DatabaseError) return error.code ?? "";
+  return error instanceof Error && error.message.startsWith("SASL:") ? LOGIN_REFUSED : "";
 }

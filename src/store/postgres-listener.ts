@@ -2,14 +2,15 @@ import pg from "pg";
 import { type Backoff, createBackoff } from "../lib/backoff.js";
 import { type Clock, sleep } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
+import { COMMITS_CHANNEL } from "./commit-statements.js";
 import { clientConfig, streamOf } from "./postgres-pool.js";
-import { COMMITS_CHANNEL } from "./queries.js";
 import type { Listening } from "./store.js";
 
 const BACKOFF = createBackoff({ baseMs: 500, factor: 2, capMs: 5_000 });
 /** A connection on which nobody says anything may be dead: so often it is asked, in ms. */
 const PING_INTERVAL_MS = 10_000;
-const PING_TIMEOUT_MS = 3_000;
+/** An answer that takes longer does not come, in ms. */
+const PATIENCE_MS = 3_000;
 
 export interface ListenerOptions {
   readonly url: string;
@@ -37,19 +38,21 @@ export function listenForCommits(options: ListenerOptions, onHint: () => void): 
     }
   }
 
-  /** Resolves when the connection is gone; to whether it ever listened. */
+  /** Resolves when the connection is gone, or silent; to whether it ever listened. */
   async function listenOnce(): Promise<boolean> {
     const client = new pg.Client(clientConfig(url, applicationName));
-    const gone = new Promise<void>((resolve) => client.once("end", resolve));
+    const gone = new AbortController();
+    client.once("end", () => gone.abort());
     client.on("error", () => {}); // `end` follows
     client.on("notification", onHint);
     const close = () => streamOf(client).destroy();
     stopping.signal.addEventListener("abort", close);
     try {
       await client.connect();
-      await client.query(`listen ${COMMITS_CHANNEL}`);
+      if (!(await answers(client, `listen ${COMMITS_CHANNEL}`))) return false;
       onHint();
-      await Promise.race([gone, pingUntilSilent(client)]);
+      do await sleep(clock, PING_INTERVAL_MS, gone.signal).catch(() => {});
+      while (!gone.signal.aborted && (await answers(client, "select 1")));
       return true;
     } catch {
       return false; // the poll goes on meanwhile, and says what is wrong
@@ -59,17 +62,20 @@ export function listenForCommits(options: ListenerOptions, onHint: () => void): 
     }
   }
 
-  /** Resolves when a ping gets no answer. */
-  async function pingUntilSilent(client: pg.Client): Promise<void> {
-    for (;;) {
-      await sleep(clock, PING_INTERVAL_MS, stopping.signal);
-      const answer = client.query("select 1").then(
-        () => true,
-        () => false,
-      );
-      const patience = sleep(clock, PING_TIMEOUT_MS, stopping.signal).then(() => false);
-      if (!(await Promise.race([answer, patience]))) return;
-    }
+  /** Whether the server carries it out, and soon: a dead connection takes what is sent, too. */
+  async function answers(client: pg.Client, statement: string): Promise<boolean> {
+    const answered = new AbortController();
+    const isDone = client.query(statement).then(
+      () => true,
+      () => false,
+    );
+    const isLate = sleep(clock, PATIENCE_MS, answered.signal).then(
+      () => false,
+      () => false,
+    );
+    const inTime = await Promise.race([isDone, isLate]);
+    answered.abort();
+    return inTime;
   }
 
   return {

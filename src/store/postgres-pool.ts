@@ -58,6 +58,9 @@ export class PostgresPool {
     this.#options = options;
     this.#pool = new pg.Pool({
       ...clientConfig(options.url, options.applicationName),
+      Client: TidyClient,
+      pipeline: true, // statements are sent when they are given, see pipeline.ts
+      connectionTimeoutMillis: Math.min(CONNECT_TIMEOUT_MS, options.deadlineMs),
       max: options.max,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
       allowExitOnIdle: true,
@@ -95,13 +98,35 @@ export class PostgresPool {
       query: query as PoolClient["query"],
       release: (discard) => {
         client.removeListener("error", onError);
-        client.release(lost.error ?? discard ?? false);
+        // Who gets it next must not find himself in another's transaction.
+        const isIdle = client.getTransactionStatus() === "I";
+        client.release(lost.error ?? (discard || !isIdle));
       },
     };
   }
 
   end(): Promise<void> {
     return this.#pool.end();
+  }
+}
+
+class TidyClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    // What comes right behind the greeting comes before anybody else can listen, and would end the process.
+    this.on("error", () => {});
+  }
+
+  /** pg leaves the socket open if it has no answer to how the server wants to be convinced. */
+  override connect(): Promise<pg.Client>;
+  override connect(callback: (error: Error) => void): void;
+  override connect(callback?: (error: Error) => void): unknown {
+    if (!callback) return super.connect();
+    super.connect((error: Error) => {
+      if (error) streamOf(this).destroy();
+      callback(error);
+    });
+    return undefined;
   }
 }
 

@@ -4,21 +4,21 @@ import type { NodeQueries } from "./node-queries.js";
 import { toOpenError, toUnavailable } from "./postgres-errors.js";
 import type { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
-import {
-  type Allowance,
-  type CommitRequest,
-  type DueLease,
-  type HoldingChanges,
-  type Listening,
-  type NodeInfo,
-  type Renewal,
-  type SharedStore,
-  type Since,
-  type Store,
-  type StoredRegistry,
-  type StorePoint,
-  StoreUnavailableError,
+import type {
+  Allowance,
+  CommitRequest,
+  DueLease,
+  HoldingChanges,
+  Listening,
+  NodeInfo,
+  Renewal,
+  SharedStore,
+  Since,
+  Store,
+  StoredRegistry,
+  StorePoint,
 } from "./store.js";
+import { Usage } from "./usage.js";
 
 /** One way to the database: what is asked on it is given up after the same time. */
 export interface Lane {
@@ -42,27 +42,30 @@ export class PostgresStore implements Store, SharedStore {
   readonly name: string;
   readonly #parts: PostgresStoreParts;
   readonly #listeners = new Set<Listening>();
-  #closing: Promise<void> | undefined;
+  readonly #usage = new Usage();
+  /** Settles with the newest of those that wait for the clock. Never rejects. */
+  #line = Promise.resolve();
 
   constructor(parts: PostgresStoreParts) {
     this.#parts = parts;
     this.name = parts.name;
   }
 
-  async load(maxHistory?: number): Promise<StoredRegistry> {
-    const { writes, asks, name } = this.#parts;
-    try {
-      const stored = await writes.queries.load(maxHistory);
-      asks.queries.goOnWith(stored.epoch);
-      return stored;
-    } catch (error) {
-      if (error instanceof UnsealError) throw toOpenError(error, name);
-      throw toUnavailable(error);
-    }
+  load(maxHistory?: number): Promise<StoredRegistry> {
+    const { asks, name } = this.#parts;
+    return this.#write(async ({ queries }) => {
+      try {
+        const stored = await queries.load(maxHistory);
+        asks.queries.goOnWith(stored.epoch);
+        return stored;
+      } catch (error) {
+        throw error instanceof UnsealError ? toOpenError(error, name) : error;
+      }
+    });
   }
 
   commit(request: CommitRequest): Promise<void> {
-    return this.#write(({ queries }) => queries.commit(request));
+    return this.#inLine(({ queries }) => queries.commit(request));
   }
 
   /** Never called: nodes renew their rows instead. */
@@ -70,8 +73,9 @@ export class PostgresStore implements Store, SharedStore {
     throw new Error("signs of life in a shared store are the nodes' rows");
   }
 
-  compact(revision: bigint): Promise<void> {
-    return this.#write(({ queries }) => queries.compact(revision));
+  async compact(revision: bigint): Promise<void> {
+    const slice = ({ queries }: Lane) => queries.compactSlice(revision);
+    while (await this.#inLine(slice)) await new Promise(setImmediate); // others have their turn
   }
 
   since(known: StorePoint): Promise<Since> {
@@ -103,20 +107,38 @@ export class PostgresStore implements Store, SharedStore {
   }
 
   bury(nodeId: string, allowance: Allowance, onlyIfDead: boolean): Promise<number | undefined> {
-    return this.#write(({ nodes }) => nodes.bury(nodeId, allowance, onlyIfDead));
+    return this.#inLine(({ nodes }) => nodes.bury(nodeId, allowance, onlyIfDead));
   }
 
   hold(nodeId: string, changes: HoldingChanges): Promise<void> {
-    return this.#write(({ nodes }) => nodes.hold(nodeId, changes));
+    return this.#inLine(({ nodes }) => nodes.hold(nodeId, changes));
   }
 
   due(): Promise<readonly DueLease[]> {
     return this.#ask(({ nodes }) => nodes.due());
   }
 
+  /** What runs is waited for: each of its statements has a deadline. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    const { writes, asks } = this.#parts;
+    const stopped = Promise.all([...this.#listeners].map((listening) => listening.stop()));
+    return this.#usage.end(async () => {
+      await Promise.all([stopped, writes.db.destroy(), asks.db.destroy()]);
+    });
+  }
+
+  /**
+   * One after the other, for what waits for the clock: a node that stops while it holds it
+   * would otherwise hold it once more for each connection that it has in the line.
+   */
+  #inLine<T>(action: (lane: Lane) => Promise<T>): Promise<T> {
+    const before = this.#line;
+    const turn = this.#write((lane) => before.then(() => action(lane)));
+    this.#line = turn.then(
+      () => {},
+      () => {},
+    );
+    return turn;
   }
 
   #write<T>(action: (lane: Lane) => Promise<T>): Promise<T> {
@@ -127,17 +149,13 @@ export class PostgresStore implements Store, SharedStore {
     return this.#use(this.#parts.asks, action);
   }
 
-  async #use<T>(lane: Lane, action: (lane: Lane) => Promise<T>): Promise<T> {
-    if (this.#closing) throw new StoreUnavailableError("the store is closed");
-    try {
-      return await action(lane);
-    } catch (error) {
-      throw toUnavailable(error);
-    }
-  }
-
-  async #close(): Promise<void> {
-    await Promise.all([...this.#listeners].map((listening) => listening.stop()));
-    await Promise.all([this.#parts.writes.db.destroy(), this.#parts.asks.db.destroy()]);
+  #use<T>(lane: Lane, action: (lane: Lane) => Promise<T>): Promise<T> {
+    return this.#usage.during(async () => {
+      try {
+        return await action(lane);
+      } catch (error) {
+        throw toUnavailable(error);
+      }
+    });
   }
 }

@@ -15,18 +15,18 @@ import { type Lane, PostgresStore } from "./postgres-store.js";
 import { databaseName } from "./postgres-url.js";
 import { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
+import { lockSchema } from "./schema-lock.js";
 import { openSecrets } from "./secret-key.js";
 import { type Store, StoreOpenError } from "./store.js";
 
 const APPLICATION_NAME = "pulse";
-/** A transaction may wait for the clock, which a stopped node may hold for a while. */
-const WRITES = { max: 3, deadlineMs: 8_000 };
+/**
+ * A transaction may wait for the clock, which a stopped node may hold for a while; but the
+ * caller must hear of a failure before he gives up, after 10 s.
+ */
+const WRITES = { max: 3, deadlineMs: 5_000 };
 /** Behind each of these somebody waits who can do without. */
 const ASKS = { max: 2, deadlineMs: 2_000 };
-/** Nodes that start together migrate one after the other: "pulse" in ASCII, for `pg_locks`. */
-const MIGRATION_LOCK = 0x70756c7365;
-/** How long a node waits for another that migrates. */
-const MIGRATION_PATIENCE = "60s";
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:port/database`; what it leaves out comes from PGHOST, PGPASSWORD … */
@@ -85,8 +85,7 @@ async function prepare(
 ): Promise<Secrets> {
   return db.transaction().execute(async (trx) => {
     await refuseStandby(trx, name);
-    await sql`set local lock_timeout = ${sql.lit(MIGRATION_PATIENCE)}`.execute(trx);
-    await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(trx);
+    await lockSchema(trx);
     await migrateIn(trx);
     await createDueIndex(trx);
     const clock = await trx.selectFrom("clock").select("key_check").executeTakeFirst();

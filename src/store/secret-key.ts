@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { open } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
 import { KEY_BYTES, Secrets } from "../lib/sealing.js";
@@ -61,7 +62,9 @@ async function readKeyFile(
 ): Promise<string> {
   if (mayCreate) {
     const create = () => `${randomSecret(random, KEY_BYTES)}\n`;
-    return (await readOrCreatePrivateFile(path, create)).text;
+    const { text } = await readOrCreatePrivateFile(path, create);
+    await syncDirectory(dirname(path));
+    return text;
   }
   const text = await readIfPresent(path);
   if (text !== undefined) return text;
@@ -69,6 +72,12 @@ async function readKeyFile(
   throw new StoreOpenError(
     `${path} is missing, and ${database} is encrypted with a key: restore the file, or set PULSE_SECRET_KEY to what is in it`,
   );
+}
+
+/** Or a power failure could leave the database and take the key file made just before it. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory);
+  await handle.sync().finally(() => handle.close());
 }
 
 /** The 32 bytes of a key written as hex or base64 (of either alphabet), or undefined if it is neither. */

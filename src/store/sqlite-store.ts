@@ -3,13 +3,8 @@ import type { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
 import type { SqliteConnection } from "./sqlite-dialect.js";
 import { attemptOpen, toUnavailable } from "./sqlite-errors.js";
-import {
-  type CommitRequest,
-  type PresenceFlush,
-  type Store,
-  type StoredRegistry,
-  StoreUnavailableError,
-} from "./store.js";
+import type { CommitRequest, PresenceFlush, Store, StoredRegistry } from "./store.js";
+import { Usage } from "./usage.js";
 
 export interface SqliteStoreParts {
   readonly connection: SqliteConnection;
@@ -26,14 +21,15 @@ export interface SqliteStoreParts {
 export class SqliteStore implements Store {
   readonly shared = undefined;
   readonly #parts: SqliteStoreParts;
-  #closing: Promise<void> | undefined;
+  readonly #usage = new Usage();
 
   constructor(parts: SqliteStoreParts) {
     this.#parts = parts;
   }
 
   load(maxHistory?: number): Promise<StoredRegistry> {
-    return attemptOpen(this.#parts.path, () => this.#parts.queries.load(maxHistory));
+    const { path, queries } = this.#parts;
+    return this.#usage.during(() => attemptOpen(path, () => queries.load(maxHistory)));
   }
 
   commit(request: CommitRequest): Promise<void> {
@@ -44,32 +40,31 @@ export class SqliteStore implements Store {
     return this.#use((queries) => queries.flush(flush));
   }
 
-  compact(revision: bigint): Promise<void> {
-    return this.#use((queries) => queries.compact(revision));
+  async compact(revision: bigint): Promise<void> {
+    while (await this.#use((queries) => queries.compactSlice(revision)))
+      await new Promise(setImmediate); // commits and heartbeats do not wait for all of it
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #use<T>(action: (queries: Queries) => Promise<T>): Promise<T> {
-    if (this.#closing) throw new StoreUnavailableError("the store is closed");
-    try {
-      return await action(this.#parts.queries);
-    } catch (error) {
-      throw toUnavailable(error);
-    }
-  }
-
-  async #close(): Promise<void> {
     const { db, connection, release } = this.#parts;
-    // Waits for what runs. If it fails, the next open does it.
-    await db
-      .connection()
-      .execute(async () => connection.exec("pragma wal_checkpoint(truncate)"))
-      .catch(() => {});
-    await db.destroy();
-    release();
+    return this.#usage.end(async () => {
+      try {
+        connection.exec("pragma wal_checkpoint(truncate)");
+      } catch {
+        // The next open does it.
+      }
+      await db.destroy();
+      release();
+    });
+  }
+
+  #use<T>(action: (queries: Queries) => Promise<T>): Promise<T> {
+    return this.#usage.during(async () => {
+      try {
+        return await action(this.#parts.queries);
+      } catch (error) {
+        throw toUnavailable(error);
+      }
+    });
   }
 }

@@ -111,13 +111,6 @@ async function prepareClock(db: Kysely<Schema>, options: SqliteStoreOptions): Pr
     random,
   });
   if (clock) return secrets;
-  await syncDirectory(directory);
   await insertClock(db, secrets, random);
   return secrets;
-}
-
-/** Or a power failure could leave the database and take the key file made just before it. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory);
-  await handle.sync().finally(() => handle.close());
 }

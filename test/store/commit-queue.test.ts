@@ -180,6 +180,20 @@ describe("a batch that fails", () => {
     expect(batches.slice(1)).toEqual([["a"], ["bad"], ["b"]]);
   });
 
+  it.each([
+    [false, ["failed: down", "failed: down", "failed: down"]],
+    [true, ["failed: down", "B", "C"]], // what came of the first says nothing of those
+  ])(
+    "since the store is down fails those that wait, too, unless its outcome is unknown (%s)",
+    async (isOutcomeUnknown, expected) => {
+      const { run } = failingRun((command) =>
+        command === "a" ? new StoreUnavailableError("down", { isOutcomeUnknown }) : undefined,
+      );
+      const queue = createCommitQueue({ run, clock: new ManualClock(), gatherMs: 0, maxBatch: 1 });
+      expect(await outcomes(["a", "b", "c"].map((c) => queue.submit(c)))).toEqual(expected);
+    },
+  );
+
   it("does not hold up those that come after it", async () => {
     let isDown = true;
     const { run } = failingRun(() => (isDown ? new StoreUnavailableError("down") : undefined));

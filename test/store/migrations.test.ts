@@ -1,184 +1,247 @@
-import { join } from "node:path";
-import { Kysely, sql } from "kysely";
-import Database from "libsql";
-import { expect, it, onTestFinished } from "vitest";
+import { type Kysely, sql } from "kysely";
+import { expect, it } from "vitest";
 import { newOperatorFields } from "../../src/core/entry.js";
 import { Secrets } from "../../src/lib/sealing.js";
 import { MIGRATIONS, type Migration, migrate } from "../../src/store/migrations.js";
-import { changeLogRows, serviceRow, tokenRow } from "../../src/store/records.js";
+import { changeLogRows, downloadClientRow, serviceRow, tokenRow } from "../../src/store/records.js";
 import type { Schema } from "../../src/store/schema.js";
 import { checkOf } from "../../src/store/secret-key.js";
-import { sqliteDialect } from "../../src/store/sqlite-dialect.js";
 import { StoreOpenError } from "../../src/store/store.js";
 import { seededRandom } from "../support/seeded-random.js";
+import { describeEngines, type Place, run } from "./engines.js";
 import {
   commitOf,
   entryRecord,
   manualRecord,
+  requestOf,
   serviceRecord,
   tokenRecord,
 } from "./sample-records.js";
-import { openStore, temporaryDirectory } from "./temporary-store.js";
 
-function emptyDatabase() {
-  const connection = new Database(":memory:");
-  onTestFinished(() => void connection.close());
-  const db = new Kysely<Schema>({ dialect: sqliteDialect(connection) });
-  const tables = () =>
-    connection
-      .prepare("select name from sqlite_schema where type = 'table' order by name")
-      .all()
-      .map((row) => (row as { name: string }).name);
-  const version = () => connection.prepare("select version from schema_version").all();
-  return { db, tables, version };
+const KEY = Buffer.alloc(32, 7);
+const secrets = new Secrets(KEY, seededRandom());
+
+async function tables(db: Kysely<Schema>): Promise<string[]> {
+  return (await db.introspection.getTables()).map(({ name }) => name).sort();
 }
+
+const version = (db: Kysely<Schema>) => run(db, "select version from schema_version");
 
 /** A later step of the schema. */
 function addTable(name: string): Migration {
   return (db) => db.schema.createTable(name).addColumn("id", "text").execute();
 }
 
-it("a new database gets the whole schema, once", async () => {
-  const { db, tables, version } = emptyDatabase();
-  await migrate(db);
-  await migrate(db);
-  expect(tables()).toEqual([
-    "change_log",
-    "clock",
-    "download_clients",
-    "schema_version",
-    "services",
-    "tokens",
-  ]);
-  expect(version()).toEqual([{ version: MIGRATIONS.length }]);
-});
+/** A row of a table as it once was. */
+async function insert(db: Kysely<Schema>, table: string, row: object): Promise<void> {
+  const names = sql.join(Object.keys(row).map((name) => sql.ref(name)));
+  const values = sql.join(Object.values(row));
+  await sql`insert into ${sql.table(table)} (${names}) values (${values})`.execute(db);
+}
 
-it("an older database gets what it lacks, in order", async () => {
-  const { db, tables, version } = emptyDatabase();
-  await migrate(db, [addTable("one")]);
-  await migrate(db, [addTable("one"), addTable("two"), addTable("three")]);
-  expect(tables()).toEqual(["one", "schema_version", "three", "two"]);
-  expect(version()).toEqual([{ version: 3 }]);
-});
+/** The clock as it was before registry time had a table of its own. */
+const OLD_CLOCK = {
+  one: 1,
+  epoch: "epoch-1",
+  rev: 2,
+  stamp: "stamp-2",
+  min_rev: 0,
+  registry_time_ms: 12.5,
+  key_check: checkOf(secrets),
+};
 
-it("a step that fails leaves the database as it was", async () => {
-  const { db, tables, version } = emptyDatabase();
-  await migrate(db, [addTable("one")]);
-  const failing: Migration = async (trx) => void (await sql`select nonsense`.execute(trx));
-  await expect(migrate(db, [addTable("one"), addTable("two"), failing])).rejects.toThrow(
-    "nonsense",
-  );
-  expect(tables()).toEqual(["one", "schema_version"]);
-  expect(version()).toEqual([{ version: 1 }]);
-});
+describeEngines("the schema", (engine) => {
+  const connect = async () => (await engine.place()).connect();
 
-it("a newer database is refused, and stays as it is", async () => {
-  const { db, version } = emptyDatabase();
-  await migrate(db, [addTable("one"), addTable("two")]);
-  await expect(migrate(db, [addTable("one")])).rejects.toThrow(StoreOpenError);
-  expect(version()).toEqual([{ version: 2 }]);
-});
-
-it("a registry of version 1 keeps everything, and can have entries by hand", async () => {
-  const directory = await temporaryDirectory();
-  const key = Buffer.alloc(32, 7);
-  const secrets = new Secrets(key, seededRandom());
-  const services = [
-    serviceRecord(),
-    serviceRecord({ id: "service-2", removed: true, username: "", apiKey: "", revision: 2n }),
-  ];
-  const tokens = [tokenRecord()];
-  const operator = {
-    ...newOperatorFields("mine 😀"),
-    enabled: false,
-    priority: 7,
-    category: "tv",
-    directory: "/tv",
-    tags: ["a"],
-    settings: { a: [1] },
-  };
-  const entries = [
-    entryRecord({ ...operator, revision: 2n ** 53n + 1n, createdAt: 1.5 }),
-    entryRecord({
-      id: "entry-2",
-      name: "haul-2",
-      origin: { source: "auto", serviceId: "service-2", overrides: {} },
-    }),
-  ];
-  const commits = [
-    commitOf(1n, { services: services.slice(0, 1), entries: entries.slice(0, 1), tokens }),
-    commitOf(2n, { services: services.slice(1), entries: entries.slice(1) }),
-  ];
-
-  const connection = new Database(join(directory, "pulse.db"));
-  onTestFinished(() => void connection.close());
-  const db = new Kysely<Schema>({ dialect: sqliteDialect(connection) });
-  await migrate(db, MIGRATIONS.slice(0, 1));
-  const insert = (table: string, row: object) => {
-    const names = Object.keys(row);
-    const values = names.map(() => "?").join();
-    connection
-      .prepare(`insert into ${table} (${names.join()}) values (${values})`)
-      .run(Object.values(row));
-  };
-  insert("clock", {
-    one: 1,
-    epoch: "epoch-1",
-    rev: 2,
-    stamp: "stamp-2",
-    min_rev: 0,
-    registry_time_ms: 12.5,
-    key_check: checkOf(secrets),
+  it("is made whole in a new database, once", async () => {
+    const db = await connect();
+    await migrate(db);
+    await migrate(db);
+    expect(await tables(db)).toEqual([
+      "change_log",
+      "clock",
+      "download_clients",
+      "feed",
+      "nodes",
+      "registry_time",
+      "schema_version",
+      "services",
+      "tokens",
+    ]);
+    expect(await version(db)).toEqual([{ version: String(MIGRATIONS.length) }]);
   });
-  for (const service of services) insert("services", serviceRow(service, secrets));
-  for (const { origin, deletedAt: _, ...entry } of entries) {
-    const serviceId = origin.source === "auto" ? origin.serviceId : "";
-    insert("download_clients", {
-      id: entry.id,
-      service_id: serviceId,
-      name: entry.name,
-      enabled: Number(entry.enabled),
-      priority: entry.priority,
-      category: entry.category,
-      directory: entry.directory,
-      tags: JSON.stringify(entry.tags),
-      settings: JSON.stringify(entry.settings),
-      created_at: entry.createdAt,
-      updated_at: entry.updatedAt,
-      rev: entry.revision,
-      removed: Number(serviceId === "service-2"),
+
+  it("of an older database gets what it lacks, in order", async () => {
+    const db = await connect();
+    await migrate(db, [addTable("one")]);
+    await migrate(db, [addTable("one"), addTable("two"), addTable("three")]);
+    expect(await tables(db)).toEqual(["one", "schema_version", "three", "two"]);
+    expect(await version(db)).toEqual([{ version: "3" }]);
+  });
+
+  it("stays as it was if a step fails", async () => {
+    const db = await connect();
+    await migrate(db, [addTable("one")]);
+    const failing: Migration = async (trx) => void (await sql`select nonsense`.execute(trx));
+    await expect(migrate(db, [addTable("one"), addTable("two"), failing])).rejects.toThrow(
+      "nonsense",
+    );
+    expect(await tables(db)).toEqual(["one", "schema_version"]);
+    expect(await version(db)).toEqual([{ version: "1" }]);
+  });
+
+  it("of a newer database is refused, and stays as it is", async () => {
+    const db = await connect();
+    await migrate(db, [addTable("one"), addTable("two")]);
+    await expect(migrate(db, [addTable("one")])).rejects.toThrow(StoreOpenError);
+    expect(await version(db)).toEqual([{ version: "2" }]);
+  });
+});
+
+describeEngines("a registry of version 1", (engine) => {
+  it("keeps everything, and can have entries by hand", async () => {
+    const services = [
+      serviceRecord(),
+      serviceRecord({ id: "service-2", removed: true, username: "", apiKey: "", revision: 2n }),
+    ];
+    const tokens = [tokenRecord()];
+    const operator = {
+      ...newOperatorFields("mine 😀"),
+      enabled: false,
+      priority: 7,
+      category: "tv",
+      directory: "/tv",
+      tags: ["a"],
+      settings: { a: [1] },
+    };
+    const entries = [
+      entryRecord({ ...operator, revision: 2n ** 53n + 1n, createdAt: 1.5 }),
+      entryRecord({
+        id: "entry-2",
+        name: "haul-2",
+        origin: { source: "auto", serviceId: "service-2", overrides: {} },
+      }),
+    ];
+    const commits = [
+      commitOf(1n, { services: services.slice(0, 1), entries: entries.slice(0, 1), tokens }),
+      commitOf(2n, { services: services.slice(1), entries: entries.slice(1) }),
+    ];
+
+    const place = await engine.place();
+    const db = place.connect();
+    await migrate(db, MIGRATIONS.slice(0, 1));
+    await insert(db, "clock", OLD_CLOCK);
+    for (const service of services) await insert(db, "services", serviceRow(service, secrets));
+    for (const { origin, deletedAt: _, ...entry } of entries) {
+      const serviceId = origin.source === "auto" ? origin.serviceId : "";
+      await insert(db, "download_clients", {
+        id: entry.id,
+        service_id: serviceId,
+        name: entry.name,
+        enabled: Number(entry.enabled),
+        priority: entry.priority,
+        category: entry.category,
+        directory: entry.directory,
+        tags: JSON.stringify(entry.tags),
+        settings: JSON.stringify(entry.settings),
+        created_at: entry.createdAt,
+        updated_at: entry.updatedAt,
+        rev: entry.revision,
+        removed: Number(serviceId === "service-2"),
+      });
+    }
+    for (const token of tokens) await insert(db, "tokens", tokenRow(token));
+    for (const { detail: _, ...row } of commits.flatMap(changeLogRows))
+      await insert(db, "change_log", row);
+    await db.destroy();
+
+    const store = await place.open(KEY.toString("hex"));
+    expect(await store.load()).toEqual({
+      epoch: "epoch-1",
+      revision: 2n,
+      stamp: "stamp-2",
+      registryTimeMs: 12.5,
+      services,
+      entries,
+      tokens,
+      history: commits.map(({ revision, stamp, at, reason, changes }) => ({
+        revision,
+        stamp,
+        at,
+        reason,
+        changes,
+      })),
     });
+
+    // Another of the first, and one without a service, which version 1 could not have.
+    const edited = entryRecord({ ...operator, priority: 8, deletedAt: 5 });
+    await store.commit(requestOf([commitOf(3n, { entries: [edited, manualRecord()] })]));
+    const byId = (list: readonly { readonly id: string }[]) =>
+      list.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    expect(byId((await store.load()).entries)).toEqual(
+      byId([edited, ...entries.slice(1), manualRecord()]),
+    );
+    const orphan = entryRecord({
+      id: "entry-3",
+      origin: { source: "auto", serviceId: "nobody", overrides: {} },
+    });
+    await expect(store.commit(requestOf([commitOf(4n, { entries: [orphan] })]))).rejects.toThrow(
+      engine.orphanError,
+    );
+  });
+});
+
+describeEngines("a registry of version 2", (engine) => {
+  async function made(): Promise<Place> {
+    const place = await engine.place();
+    const db = place.connect();
+    await migrate(db, MIGRATIONS.slice(0, 2));
+    await insert(db, "clock", { ...OLD_CLOCK, rev: 1, stamp: "stamp-1" });
+    const { services, entries, tokens, ...rest } = commit;
+    for (const service of services) await insert(db, "services", serviceRow(service, secrets));
+    for (const entry of entries)
+      await insert(db, "download_clients", downloadClientRow(entry, secrets));
+    for (const token of tokens) await insert(db, "tokens", tokenRow(token));
+    for (const row of changeLogRows({ ...commit, ...rest })) await insert(db, "change_log", row);
+    await db.destroy();
+    return place;
   }
-  for (const token of tokens) insert("tokens", tokenRow(token));
-  for (const { detail: _, ...row } of commits.flatMap(changeLogRows)) insert("change_log", row);
-  connection.close();
-
-  const store = await openStore(directory, key.toString("hex"));
-  expect(await store.load()).toEqual({
-    epoch: "epoch-1",
-    revision: 2n,
-    stamp: "stamp-2",
-    registryTimeMs: 12.5,
-    services,
-    entries,
-    tokens,
-    history: commits.map(({ revision, stamp, at, reason, changes }) => ({
-      revision,
-      stamp,
-      at,
-      reason,
-      changes,
-    })),
+  const auto = entryRecord({
+    origin: { source: "auto", serviceId: "service-1", overrides: { password: "override" } },
+  });
+  const commit = commitOf(1n, {
+    services: [serviceRecord()],
+    entries: [auto, manualRecord()],
+    tokens: [tokenRecord()],
   });
 
-  // Another of the first, and one without a service, which version 1 could not have.
-  const edited = entryRecord({ ...operator, priority: 8, deletedAt: 5 });
-  await store.commit([commitOf(3n, { entries: [edited, manualRecord()] })], 2n);
-  const [, second] = entries;
-  expect((await store.load()).entries).toEqual([edited, second, manualRecord()]);
-  const orphan = entryRecord({
-    id: "entry-3",
-    origin: { source: "auto", serviceId: "nobody", overrides: {} },
+  it("keeps everything, and goes on with its history and in its time", async () => {
+    const store = await (await made()).open(KEY.toString("hex"));
+    const { history, ...stored } = await store.load();
+    expect(stored).toEqual({
+      epoch: "epoch-1",
+      revision: 1n,
+      stamp: "stamp-1",
+      registryTimeMs: 12.5,
+      services: commit.services,
+      entries: commit.entries,
+      tokens: commit.tokens,
+    });
+    expect(history).toHaveLength(1);
+    await store.commit(requestOf([commitOf(2n, { tokens: [tokenRecord({ name: "next" })] })]));
+    if (store.shared) expect((await store.shared.renew("nobody")).registryTimeMs).toBe(1_012.5);
+    else await store.flush({ registryTimeMs: 13.5, presences: [] });
+    expect((await store.load()).registryTimeMs).toBe(engine.isShared ? 1_012.5 : 13.5);
   });
-  await expect(store.commit([commitOf(4n, { entries: [orphan] })], 3n)).rejects.toThrow("FOREIGN");
+
+  it.runIf(engine.isShared)(
+    "tells who follows it that it does not know what came before",
+    async () => {
+      const store = await (await made()).open(KEY.toString("hex"));
+      await store.commit(requestOf([commitOf(2n, { tokens: [tokenRecord({ name: "next" })] })]));
+      const followed = await store.shared?.since({ revision: 1n, stamp: "stamp-1" });
+      expect(followed?.commits.map(({ revision }) => revision)).toEqual([2n]);
+      await expect(store.shared?.since({ revision: 0n, stamp: "" })).rejects.toThrow(/compacted/);
+    },
+  );
 });

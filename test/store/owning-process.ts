@@ -1,6 +1,6 @@
 import { systemRandom } from "../../src/lib/random.js";
 import { openSqliteStore } from "../../src/store/sqlite.js";
-import { commitOf, serviceRecord } from "./sample-records.js";
+import { requestOf, serviceCommit } from "./sample-records.js";
 
 // A process that owns the store in argv[2], says after each commit which it was,
 // and goes on until it is killed.
@@ -12,10 +12,8 @@ const store = await openSqliteStore({
 let { revision } = await store.load();
 for (;;) {
   const next = revision + 1n;
-  await store.commit(
-    [commitOf(next, { services: [serviceRecord({ id: `service-${next}` })] })],
-    revision,
-  );
+  const commit = serviceCommit(next, { id: `service-${next}` });
+  await store.commit(requestOf([commit]));
   revision = next;
   await new Promise((resolve) => process.stdout.write(`${revision}\n`, resolve));
 }

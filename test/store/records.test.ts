@@ -13,7 +13,7 @@ import {
 import type { StoredDownloadClient } from "../../src/store/schema.js";
 import { StoreOpenError } from "../../src/store/store.js";
 import { seededRandom } from "../support/seeded-random.js";
-import { commitOf, entryRecord, manualRecord, serviceRecord } from "./sample-records.js";
+import { commitOf, entryRecord, manualRecord, requestOf, serviceRecord } from "./sample-records.js";
 import { openStore, temporaryDirectory } from "./temporary-store.js";
 
 const auto = (overrides: Partial<Access>, change: Partial<EntryRecord> = {}) =>
@@ -23,7 +23,7 @@ const auto = (overrides: Partial<Access>, change: Partial<EntryRecord> = {}) =>
 async function reopened(entries: readonly EntryRecord[]): Promise<readonly EntryRecord[]> {
   const directory = await temporaryDirectory();
   const store = await openStore(directory);
-  await store.commit([commitOf(1n, { services: [serviceRecord()], entries })], 0n);
+  await store.commit(requestOf([commitOf(1n, { services: [serviceRecord()], entries })]));
   await store.close();
   return (await (await openStore(directory)).load()).entries;
 }
@@ -145,14 +145,14 @@ describe("credentials on disk", () => {
     const name = "planted-name-4711"; // which shows that the search finds what is there
     const entries = [manualRecord({ name }, { username, password }), auto({ password: override })];
     const services = [serviceRecord({ username, apiKey: password })];
-    await store.commit([commitOf(1n, { services, entries })], 0n);
+    await store.commit(requestOf([commitOf(1n, { services, entries })]));
 
     const wal = await readFile(join(directory, "pulse.db-wal"), "latin1");
     expect(wal).toContain(name);
     const files = [wal, await readFile(join(directory, "pulse.db"), "latin1")];
     // What is replaced must not have been there either.
-    await store.commit([commitOf(2n, { entries: [auto({ password: "" })] })], 1n);
-    await store.commit([commitOf(3n, { removedEntryIds: ["manual-1"] })], 2n);
+    await store.commit(requestOf([commitOf(2n, { entries: [auto({ password: "" })] })]));
+    await store.commit(requestOf([commitOf(3n, { removedEntryIds: ["manual-1"] })]));
     await store.close();
     const closed = await readFile(join(directory, "pulse.db"), "latin1");
     for (const file of [...files, closed])
@@ -171,7 +171,7 @@ describe("credentials on disk", () => {
     const directory = await temporaryDirectory();
     const store = await openStore(directory);
     const entries = [manualRecord(), manualRecord({ id: "manual-2", name: "two" })];
-    await store.commit([commitOf(1n, { services: [serviceRecord()], entries })], 0n);
+    await store.commit(requestOf([commitOf(1n, { services: [serviceRecord()], entries })]));
     await store.close();
     const database = new Database(join(directory, "pulse.db"));
     onTestFinished(() => void database.close());

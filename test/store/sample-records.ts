@@ -2,6 +2,7 @@ import type { Commit } from "../../src/core/change.js";
 import { type EntryRecord, newOperatorFields, type Target } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
 import type { TokenRecord } from "../../src/core/token.js";
+import type { CommitRequest, Store, StorePoint } from "../../src/store/store.js";
 
 export function serviceRecord(change: Partial<ServiceRecord> = {}): ServiceRecord {
   return {
@@ -123,4 +124,30 @@ export function commitOf(
     removedEntryIds,
     tokens,
   };
+}
+
+/** Where a history of such commits stands at a revision. */
+export function pointOf(revision: bigint): StorePoint {
+  return { revision, stamp: revision === 0n ? "" : `stamp-${revision}` };
+}
+
+/** Asks to write these, knowing all up to them, or up to `known`. */
+export function requestOf(commits: readonly Commit[], known?: StorePoint): CommitRequest {
+  const first = commits[0]?.revision ?? 1n;
+  return { known: known ?? pointOf(first - 1n), holdingsOf: [], decide: () => commits };
+}
+
+/** A revision that changes nothing but one service. */
+export function serviceCommit(revision: bigint, change: Partial<ServiceRecord> = {}): Commit {
+  return commitOf(revision, { services: [serviceRecord({ revision, ...change })] });
+}
+
+/** Commits of one change each, up to `last`, in as many transactions as it takes. */
+export async function commitMany(store: Store, last: number, known = 0): Promise<void> {
+  const SIZE = 1_000;
+  for (let done = known; done < last; done += SIZE) {
+    const size = Math.min(SIZE, last - done);
+    const commits = Array.from({ length: size }, (_, i) => serviceCommit(BigInt(done + i + 1)));
+    await store.commit(requestOf(commits));
+  }
 }
