@@ -13,7 +13,7 @@ import type {
 } from "./schema.js";
 import type { StorePoint } from "./store.js";
 
-/** NOTIFY tells nodes on it that somebody commits. */
+/** NOTIFY tells nodes on it that somebody commits, and who. */
 export const COMMITS_CHANNEL = "pulse_commits";
 
 export interface CommitStatementsOptions {
@@ -21,6 +21,8 @@ export interface CommitStatementsOptions {
   readonly secrets: Secrets;
   /** See QueriesOptions. */
   readonly isShared: boolean;
+  /** See QueriesOptions. */
+  readonly author?: string;
 }
 
 /** The statements by which commits are written. */
@@ -35,11 +37,11 @@ export class CommitStatements {
   readonly #tokens: BulkStatement<TokenRow>;
 
   constructor(options: CommitStatementsOptions) {
-    const { db, isShared } = options;
+    const { db, isShared, author = "" } = options;
     this.#options = options;
     this.#advance = (
       isShared
-        ? sql`update clock set rev = ${0n}, stamp = ${""} returning pg_notify(${sql.lit(COMMITS_CHANNEL)}, '')`
+        ? sql`update clock set rev = ${0n}, stamp = ${""} returning pg_notify(${sql.lit(COMMITS_CHANNEL)}, ${sql.lit(author)})`
         : sql`update clock set rev = ${0n}, stamp = ${""}`
     ).compile(db);
     this.#log = new BulkStatement((rows) => db.insertInto("change_log").values(rows).compile());

@@ -17,15 +17,17 @@ export interface ListenerOptions {
   readonly applicationName: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Whose commits are no news here; see QueriesOptions. */
+  readonly author: string;
 }
 
 /**
- * Hints that somebody commits, over a connection of its own that is made again
+ * Hints that somebody else commits, over a connection of its own that is made again
  * whenever it breaks. After each LISTEN comes a hint, since what was said before it
  * nobody has heard.
  */
 export function listenForCommits(options: ListenerOptions, onHint: () => void): Listening {
-  const { url, applicationName, clock, random } = options;
+  const { url, applicationName, clock, random, author } = options;
   const stopping = new AbortController();
   const ended = run();
 
@@ -44,7 +46,9 @@ export function listenForCommits(options: ListenerOptions, onHint: () => void): 
     const gone = new AbortController();
     client.once("end", () => gone.abort());
     client.on("error", () => {}); // `end` follows
-    client.on("notification", onHint);
+    client.on("notification", ({ payload }) => {
+      if (payload !== author) onHint();
+    });
     const close = () => streamOf(client).destroy();
     stopping.signal.addEventListener("abort", close);
     try {

@@ -63,9 +63,10 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   } finally {
     await writes.destroy();
   }
+  const author = random.uuid();
   const lane = (db: Kysely<Schema>): Lane => ({
     db,
-    queries: new Queries({ db, secrets, isShared: true }),
+    queries: new Queries({ db, secrets, isShared: true, author }),
     nodes: new NodeQueries(db),
   });
   return new PostgresStore({
@@ -73,7 +74,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     writes: lane(connect(WRITES)),
     asks: lane(connect(ASKS)),
     listen: (onHint) =>
-      listenForCommits({ url, applicationName: APPLICATION_NAME, clock, random }, onHint),
+      listenForCommits({ url, applicationName: APPLICATION_NAME, clock, random, author }, onHint),
   });
 }
 

@@ -37,12 +37,15 @@ const FLUSH_SLICE = 1_024;
 const COMPACTION_SLICE = 1_000n;
 /** Commits that are read at a time. */
 const FEED_PAGE = 500;
+
 export interface QueriesOptions {
   /** A store that has the newest schema and its clock. */
   readonly db: Kysely<Schema>;
   readonly secrets: Secrets;
   /** Several nodes write to it: they take turns at the clock's row, and tell each other what they wrote. */
   readonly isShared: boolean;
+  /** Random, of this process: others are told who commits, and nobody listens to himself. */
+  readonly author?: string;
 }
 
 type HoldingRow = Pick<
@@ -153,18 +156,20 @@ export class Queries {
     });
   }
 
-  #decideAlone(clock: ClockView | undefined, { known, decide }: CommitRequest): CompiledQuery[] {
+  #decideAlone(clock: ClockView | undefined, request: CommitRequest): CompiledQuery[] {
+    const known = request.known();
     const newest = this.#checkClock(clock, known);
     if (newest.revision !== known.revision) throw otherHistory(newest, known);
-    return this.#commits.writing(decide({ missed: [], holdings: new Map() }), newest);
+    return this.#commits.writing(request.decide({ missed: [], holdings: new Map() }), newest);
   }
 
   async #commitAmongOthers(request: CommitRequest): Promise<void> {
     const learned: Commit[] = [];
     for (let isDone = false; !isDone; ) {
-      const known = learned.at(-1) ?? request.known;
+      // Asked only now: much may have been learned while this waited for its turn.
+      const known = learned.at(-1) ?? request.known();
       await commitTogether(this.#options.db, async (trx) => {
-        const statements = await this.#decideAmongOthers(trx, { ...request, known }, learned);
+        const statements = await this.#decideAmongOthers(trx, request, known, learned);
         isDone = statements !== undefined;
         return statements ?? [];
       });
@@ -175,7 +180,8 @@ export class Queries {
   /** @returns undefined if so much is to be learned first that the others should not wait for it */
   async #decideAmongOthers(
     trx: Transaction<Schema>,
-    { known, holdingsOf, decide }: CommitRequest,
+    { holdingsOf, decide }: CommitRequest,
+    known: StorePoint,
     learned: readonly Commit[],
   ): Promise<CompiledQuery[] | undefined> {
     const [clock = [], feed = [], rows = []] = await askTogether(trx, [

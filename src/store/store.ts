@@ -33,8 +33,8 @@ export interface StorePoint {
 }
 
 export interface CommitRequest {
-  /** The newest commit that the caller knows. */
-  readonly known: StorePoint;
+  /** The newest commit that the caller knows, asked when the store is about to look. */
+  readonly known: () => StorePoint;
   /** Services of which the decision needs the holding, in a store that is shared. */
   readonly holdingsOf: readonly string[];
   /**

@@ -51,7 +51,7 @@ async function dataDirectory(group: ProgramGroup, services = 1): Promise<string>
   );
   const commit = commitOf(1n, { services: records, entries });
   await store.commit({
-    known: { revision: 0n, stamp: "" },
+    known: () => ({ revision: 0n, stamp: "" }),
     holdingsOf: [],
     decide: () => [commit],
   });

@@ -133,7 +133,7 @@ describePostgres("a copy", () => {
     await b.load();
     const known = { revision: 8n, stamp: "stamp-8" };
     const next = commitOf(9n, { tokens: [tokenRecord({ id: "token-3" })] });
-    await a.commit({ known, holdingsOf: [], decide: () => [next] });
+    await a.commit({ known: () => known, holdingsOf: [], decide: () => [next] });
     expect(await b.shared?.since(known)).toEqual({ commits: [next], revision: 9n });
   });
 });
@@ -272,7 +272,7 @@ describePostgres("a database that is not empty", () => {
     expect(await copy(url)).toEqual({ kind: "found-in-use", revision: 8n });
     await store.load();
     await store.commit({
-      known: { revision: 8n, stamp: "stamp-8" },
+      known: () => ({ revision: 8n, stamp: "stamp-8" }),
       holdingsOf: [],
       decide: () => [commitOf(9n, { tokens: [tokenRecord({ id: "token-3" })] })],
     });

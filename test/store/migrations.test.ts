@@ -234,14 +234,12 @@ describeEngines("a registry of version 2", (engine) => {
     expect((await store.load()).registryTimeMs).toBe(engine.isShared ? 1_012.5 : 13.5);
   });
 
-  it.runIf(engine.isShared)(
-    "tells who follows it that it does not know what came before",
-    async () => {
-      const store = await (await made()).open(KEY.toString("hex"));
-      await store.commit(requestOf([commitOf(2n, { tokens: [tokenRecord({ name: "next" })] })]));
-      const followed = await store.shared?.since({ revision: 1n, stamp: "stamp-1" });
-      expect(followed?.commits.map(({ revision }) => revision)).toEqual([2n]);
-      await expect(store.shared?.since({ revision: 0n, stamp: "" })).rejects.toThrow(/compacted/);
-    },
-  );
+  if (!engine.isShared) return;
+  it("tells who follows it that it does not know what came before", async () => {
+    const store = await (await made()).open(KEY.toString("hex"));
+    await store.commit(requestOf([commitOf(2n, { tokens: [tokenRecord({ name: "next" })] })]));
+    const followed = await store.shared?.since({ revision: 1n, stamp: "stamp-1" });
+    expect(followed?.commits.map(({ revision }) => revision)).toEqual([2n]);
+    await expect(store.shared?.since({ revision: 0n, stamp: "" })).rejects.toThrow(/compacted/);
+  });
 });

@@ -44,7 +44,7 @@ async function nodesOf(...services: readonly Partial<ServiceRecord>[]) {
     async holding(serviceId = "service-1"): Promise<Holding | undefined> {
       let holding: Holding | undefined;
       await store.commit({
-        known: pointOf(revision),
+        known: () => pointOf(revision),
         holdingsOf: [serviceId],
         decide(news) {
           holding = news.holdings.get(serviceId);
@@ -255,6 +255,19 @@ describePostgres("a holding", () => {
     await nodes.hold(B.id, { claims: [], releases: [late] });
     await nodes.hold(A.id, { claims: [], releases: [release()] });
     expect(await holding()).toMatchObject({ lapsesAt: 8_000, leaseExpiresAt: 20_000 });
+  });
+
+  it("is given up also if it was never claimed, but not sooner than another says", async () => {
+    const { nodes, holding } = await nodesOf({});
+    await nodes.join(A);
+    await nodes.join(B);
+    await nodes.hold(A.id, { claims: [], releases: [release()] });
+    expect(await holding()).toMatchObject({ nodeId: undefined, lapsesAt: 7_000 });
+    const later = { ...release(), lapsesAt: 8_000 };
+    await nodes.hold(B.id, { claims: [claim()], releases: [] });
+    await nodes.hold(B.id, { claims: [], releases: [later] });
+    await nodes.hold(A.id, { claims: [], releases: [release()] });
+    expect(await holding()).toMatchObject({ nodeId: undefined, lapsesAt: 8_000 });
   });
 
   it("may be one of very many, given up and claimed at once", async () => {

@@ -57,7 +57,7 @@ class Node {
     let commits: readonly Commit[] = [];
     try {
       await this.store.commit({
-        known: this.written.newest,
+        known: () => this.written.newest,
         holdingsOf: [],
         decide: ({ missed }) => {
           this.written.take(missed);

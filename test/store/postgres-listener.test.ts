@@ -25,6 +25,7 @@ async function listen() {
       applicationName: "pulse",
       clock,
       random: seededRandom(),
+      author: "me",
     },
     () => heard.hints++,
   );
@@ -32,10 +33,10 @@ async function listen() {
   return { proxy, clock, heard, listening };
 }
 
-async function notify(): Promise<void> {
+async function notify(author = "another"): Promise<void> {
   const client = new pg.Client(server.url());
   await client.connect();
-  await client.query("notify pulse_commits");
+  await client.query(`notify pulse_commits, '${author}'`);
   await client.end();
 }
 
@@ -50,6 +51,16 @@ describePostgresServer("who listens for commits", () => {
     await eventually(() => expect(heard.hints).toBe(1));
     await notify();
     await eventually(() => expect(heard.hints).toBe(2));
+  });
+
+  it("hears nothing of what it said itself", async () => {
+    const { heard } = await listen();
+    await eventually(() => expect(heard.hints).toBe(1));
+    await notify("me");
+    await notify();
+    await eventually(() => expect(heard.hints).toBe(2));
+    await notify(); // each comes in its turn: an own one would be there by now
+    await eventually(() => expect(heard.hints).toBe(3));
   });
 
   it("tries again for as long as there is no server", async () => {
@@ -102,14 +113,16 @@ describePostgresServer("who listens for commits", () => {
   });
 
   it("listens again after the server was restarted, and is told to look", async () => {
-    const store = (await (await placeAt(server.url())).open()) as Store & { shared: SharedStore };
+    const place = await placeAt(server.url());
+    const store = (await place.open()) as Store & { shared: SharedStore };
+    const other = await place.open();
     let hints = 0;
     store.shared.listen(() => hints++);
     await eventually(() => expect(hints).toBe(1));
     await server.stop();
     await server.start();
     await eventually(() => expect(hints).toBe(2));
-    await store.commit(requestOf([serviceCommit(1n)]));
+    await other.commit(requestOf([serviceCommit(1n)]));
     await eventually(() => expect(hints).toBe(3));
     expect((await store.shared.since(pointOf(0n))).commits).toHaveLength(1);
   });

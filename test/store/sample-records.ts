@@ -134,7 +134,7 @@ export function pointOf(revision: bigint): StorePoint {
 /** Asks to write these, knowing all up to them, or up to `known`. */
 export function requestOf(commits: readonly Commit[], known?: StorePoint): CommitRequest {
   const first = commits[0]?.revision ?? 1n;
-  return { known: known ?? pointOf(first - 1n), holdingsOf: [], decide: () => commits };
+  return { known: () => known ?? pointOf(first - 1n), holdingsOf: [], decide: () => commits };
 }
 
 /** A revision that changes nothing but one service. */

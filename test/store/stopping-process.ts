@@ -10,7 +10,7 @@ const [, , url = "", directory = ""] = process.argv;
 const store = await openPostgresStore({ url, directory, random: systemRandom });
 try {
   await store.commit({
-    known: pointOf(0n),
+    known: () => pointOf(0n),
     holdingsOf: [],
     decide() {
       writeSync(1, "deciding\n");

@@ -303,7 +303,7 @@ describeEngines("a commit", (engine) => {
     const store = await open();
     let asked = 0;
     await store.commit({
-      known: pointOf(0n),
+      known: () => pointOf(0n),
       holdingsOf: [],
       decide: ({ missed }) => {
         asked++;
@@ -319,7 +319,7 @@ describeEngines("a commit", (engine) => {
     const store = await open();
     const bug = new TypeError("a bug");
     const request = (decide: CommitRequest["decide"]) =>
-      store.commit({ known: pointOf(0n), holdingsOf: [], decide });
+      store.commit({ known: () => pointOf(0n), holdingsOf: [], decide });
     await expect(
       request(() => {
         throw bug;
