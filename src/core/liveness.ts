@@ -31,7 +31,7 @@ export class LapseGuard {
    * @param alive how many are not OFFLINE, the due ones included
    */
   allows(nowMs: number, due: number, alive: number): boolean {
-    this.#lapsedAt = this.#lapsedAt.filter((at) => at > nowMs - this.windowMs);
+    this.#lapsedAt = this.#lapsedAt.filter((at) => at > nowMs - this.windowMs && at <= nowMs);
     this.#state = this.#next(nowMs, due, alive);
     if (this.#state.name === "holding") return false;
     for (let i = 0; i < due; i++) this.#lapsedAt.push(nowMs);
@@ -41,12 +41,19 @@ export class LapseGuard {
   #next(nowMs: number, due: number, alive: number): GuardState {
     const state = this.#state;
     if (state.name === "holding")
-      return nowMs < state.untilMs ? state : { name: "proceeding", untilMs: nowMs + this.windowMs };
-    if (state.name === "proceeding" && nowMs < state.untilMs) return state;
+      return this.#lasts(nowMs, state)
+        ? state
+        : { name: "proceeding", untilMs: nowMs + this.windowMs };
+    if (state.name === "proceeding" && this.#lasts(nowMs, state)) return state;
     const lapsing = this.#lapsedAt.length + due;
     const population = this.#lapsedAt.length + alive;
     if (due > 0 && population >= MIN_POPULATION && lapsing > population / 2)
       return { name: "holding", untilMs: nowMs + this.windowMs };
     return { name: "watching" };
+  }
+
+  /** No longer than a window, also if registry time went back, with a backup that was restored. */
+  #lasts(nowMs: number, { untilMs }: { readonly untilMs: number }): boolean {
+    return nowMs < untilMs && nowMs >= untilMs - this.windowMs;
   }
 }

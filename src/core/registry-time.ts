@@ -46,13 +46,14 @@ export class SharedRegistryTime {
     this.#heardAt = monotonicNow();
   }
 
-  /** What the database says it is. */
+  /** What the database says it is. Less than was counted here can only mean that a backup was restored. */
   hear(ms: number): void {
+    if (ms < this.#nowMs - this.maxAheadMs) this.#nowMs = ms;
     this.#heardMs = ms;
     this.#heardAt = this.monotonicNow();
   }
 
-  /** Registry time in ms; never goes back. */
+  /** Registry time in ms; goes back only if that of the database did. */
   now(): number {
     const sinceMs = Math.min(this.monotonicNow() - this.#heardAt, this.maxAheadMs);
     this.#nowMs = Math.max(this.#nowMs, this.#heardMs + sinceMs);

@@ -6,13 +6,16 @@ export function deferResponses<T>(open: () => Promise<AsyncIterable<T>>): AsyncI
   return {
     [Symbol.asyncIterator]() {
       let opening: Promise<AsyncIterator<T>> | undefined;
+      let isLeft = false;
       const opened = () => {
         opening ??= open().then((responses) => responses[Symbol.asyncIterator]());
         return opening;
       };
       return {
-        next: async () => (await opened()).next(),
+        next: async () =>
+          isLeft && !opening ? { done: true, value: undefined } : (await opened()).next(),
         async return() {
+          isLeft = true;
           // Whoever leaves before it is open must not leave it open.
           const iterator = await opening?.catch(() => undefined);
           return (await iterator?.return?.()) ?? { done: true, value: undefined };

@@ -2,7 +2,8 @@ import { LapseGuard } from "../core/liveness.js";
 import { type Clock, repeat } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { DueLease } from "../store/store.js";
-import type { Leases, LiveLease } from "./leases.js";
+import type { Leases } from "./leases.js";
+import type { LiveLease } from "./live-lease.js";
 
 /** How often leases are looked at, in ms: what a lapse may be late by. */
 export const SWEEP_INTERVAL_MS = 250;

@@ -9,7 +9,8 @@ import {
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import type { LeaseLostReason } from "../core/lease.js";
 import { oneLine } from "../lib/one-line.js";
-import type { HeartbeatOutcome, LeaseStream, Leases } from "./leases.js";
+import type { HeartbeatOutcome, Leases } from "./leases.js";
+import type { LeaseStream } from "./live-lease.js";
 import { drainingError, durationOf } from "./status.js";
 
 /** Answers that wait for a client which does not read; past them its requests are not read either. */

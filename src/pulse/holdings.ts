@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import { type HoldingChanges, type SharedStore, StoreUnavailableError } from "../store/store.js";
-import type { LiveLease } from "./leases.js";
+import type { LiveLease } from "./live-lease.js";
 
 /** What comes within this time goes into one transaction, in ms. An instance waits for none of it. */
 const GATHER_MS = 5;
@@ -9,10 +9,11 @@ const RETRY_MS = 500;
 /** Changes of one transaction. It bounds how long others wait for it. */
 const MAX_BATCH = 1_024;
 /**
- * The longest that a client waits before it looks for a Pulse again, in ms: whoever
- * lost its stream through our fault gets so long to return (`docs/protocol.md`).
+ * The longest that a client may be away, in ms: whoever lost its stream through our fault
+ * gets so long to return. It waits for up to 15 s (`docs/protocol.md`) after the 2 s that
+ * a refusal asks for, and then has to connect.
  */
-const RETURN_MS = 15_000;
+const RETURN_MS = 20_000;
 
 export interface HoldingsOptions {
   readonly shared: SharedStore;
@@ -22,6 +23,8 @@ export interface HoldingsOptions {
   readonly graceMs: number;
   /** Whether streams break through our fault just now. */
   readonly isOurFault: () => boolean;
+  /** Called once it is written that this node has the lease. */
+  readonly onClaimed: (leaseId: string) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -34,12 +37,13 @@ export interface Holdings {
   stop(): Promise<void>;
 }
 
-type Word =
-  | { readonly kind: "claim"; readonly serviceId: string; readonly leaseId: string }
-  | { readonly kind: "release"; readonly release: HoldingChanges["releases"][number] };
+type Word = { readonly nodeId: string } & (
+  | { readonly kind: "claim"; readonly claim: HoldingChanges["claims"][number] }
+  | { readonly kind: "release"; readonly release: HoldingChanges["releases"][number] }
+);
 
 export function createHoldings(options: HoldingsOptions): Holdings {
-  const { shared, nodeId, registryNow, graceMs, isOurFault, clock, log } = options;
+  const { shared, nodeId, registryNow, graceMs, isOurFault, onClaimed, clock, log } = options;
   /** By service. */
   let words = new Map<string, Word>();
   let timer: Timer | undefined;
@@ -66,12 +70,14 @@ export function createHoldings(options: HoldingsOptions): Holdings {
   async function write(): Promise<number> {
     const batch = [...words].slice(0, MAX_BATCH);
     for (const [serviceId] of batch) words.delete(serviceId);
-    const said = batch.map(([, word]) => word);
+    const holder = nodeId();
+    // What a node said that was taken for dead since does not hold: others may have its instances.
+    const said = batch.flatMap(([, word]) => (word.nodeId === holder ? word : []));
+    const claims = said.flatMap((word) => (word.kind === "claim" ? word.claim : []));
+    const releases = said.flatMap((word) => (word.kind === "release" ? word.release : []));
     try {
-      await shared.hold(nodeId(), {
-        claims: said.flatMap((word) => (word.kind === "claim" ? word : [])),
-        releases: said.flatMap((word) => (word.kind === "release" ? word.release : [])),
-      });
+      if (said.length > 0) await shared.hold(holder, { claims, releases });
+      for (const { leaseId } of claims) onClaimed(leaseId);
       return GATHER_MS;
     } catch (error) {
       words = new Map([...batch, ...words]); // the newer word counts
@@ -82,7 +88,7 @@ export function createHoldings(options: HoldingsOptions): Holdings {
 
   return {
     claim({ record: { id: serviceId, leaseId } }) {
-      say(serviceId, { kind: "claim", serviceId, leaseId });
+      say(serviceId, { kind: "claim", nodeId: nodeId(), claim: { serviceId, leaseId } });
     },
     release({ record: { id: serviceId, leaseId, ttlMs }, expiresAt, lastSeenAt }) {
       const now = registryNow();
@@ -91,6 +97,7 @@ export function createHoldings(options: HoldingsOptions): Holdings {
         : [Math.min(now + graceMs, expiresAt), expiresAt];
       say(serviceId, {
         kind: "release",
+        nodeId: nodeId(),
         release: { serviceId, leaseId, lapsesAt, leaseExpiresAt, lastSeenAt },
       });
     },

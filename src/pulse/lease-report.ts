@@ -1,6 +1,6 @@
 import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { LoadSchema } from "../../gen/pulse/v1/load_pb.js";
-import { isHeld, type LiveLease } from "./leases.js";
+import { isHeld, type LiveLease } from "./live-lease.js";
 
 /**
  * What a node tells the others of the instances whose streams it has, that is no

@@ -6,55 +6,21 @@ import {
   type LeasePolicy,
   lostReason,
 } from "../core/lease.js";
-import type { Holding, Presence, ServiceRecord, ServiceStatus } from "../core/service.js";
+import type { Holding, ServiceRecord, ServiceStatus } from "../core/service.js";
 import { type TransitionRequest, transition } from "../core/transition.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
+import {
+  isHeld,
+  type LeaseStream,
+  type LiveLease,
+  learn,
+  NO_LINK,
+  presenceOf,
+  reportedIn,
+} from "./live-lease.js";
 import type { Registry } from "./registry.js";
 import { storeUnavailable } from "./status.js";
-
-/** A heartbeat stream, as its leases see it. */
-export interface LeaseStream {
-  leaseLost(leaseId: string, reason: LeaseLostReason): void;
-}
-
-/** How a lease hangs on its instance now. */
-type Link =
-  /** No stream: it was just registered, restored, or is renewed by Register alone. Only its TTL counts. */
-  | { readonly name: "none" }
-  | {
-      readonly name: "attached";
-      readonly stream: LeaseStream;
-      /** Nobody else lets it lapse. False: the node lost all that it held, and there was no sign of life since. */
-      readonly isHeld: boolean;
-    }
-  /**
-   * Its stream broke without goodbye: OFFLINE from `graceEndsAt` (registry time) on. In a
-   * shared store that is written down instead, and the lease has no link here any more.
-   */
-  | { readonly name: "broken"; readonly graceEndsAt: number };
-
-/** A lease that can be renewed, in memory. Its durable half is the service's record. */
-export interface LiveLease {
-  record: ServiceRecord;
-  link: Link;
-  /** Registry time. */
-  expiresAt: number;
-  /** Wall-clock ms. */
-  lastSeenAt: number;
-  /** See ServiceRecord.leaseCredited. */
-  credited: boolean;
-  /** What the instance last said of itself. */
-  reported: { readonly status: ServiceStatus; readonly reason: string };
-  load: Load | undefined;
-  /** A status change of this lease is being committed; the next is looked at after it. */
-  isChanging: boolean;
-}
-
-/** What a lease's record would say of its signs of life, were it written now. */
-export function presenceOf({ lastSeenAt, expiresAt, credited }: LiveLease): Presence {
-  return { lastSeenAt, leaseExpiresAt: expiresAt, leaseCredited: credited };
-}
 
 export interface HeartbeatReport {
   readonly leaseId: string;
@@ -70,14 +36,14 @@ export type HeartbeatOutcome =
 /** Why an instance turns OFFLINE that does not leave. */
 export type Lapse = "expired" | "disconnected";
 
-const NO_LINK: Link = { name: "none" };
-
 /** The part that this node has in leases which it shares with others. */
 export interface Node {
   /** Among all that share the store. */
   readonly id: string;
   /** Whether a lease of this TTL may still be acknowledged, though the others may think that this node is dead. */
   mayPromise(ttlMs: number): boolean;
+  /** Whether it may take instances: not while the others may think that it is dead, since they would not know. */
+  readonly mayTake: boolean;
   /** The instance's stream is open here. */
   claim(lease: LiveLease): void;
   /** Its stream is not open here any more. */
@@ -171,13 +137,16 @@ export class Leases {
     const lease = this.#byId.get(report.leaseId);
     if (!lease) return { kind: "lost", reason: this.#lostReason(report.leaseId) };
     const grant = this.grantOf(lease.record);
-    if (node && !node.mayPromise(grant.ttlMs)) throw storeUnavailable();
+    // The newest stream wins: when an older one closes later, nothing happens.
+    const isTaken = !isHeld(lease) || lease.link.stream !== stream;
+    // The time that the others leave it began with them, unless they know that it is here.
+    const isKnown = !isTaken && lease.link.hold === "held";
+    if (node && !(isKnown ? node.mayPromise(grant.ttlMs) : node.mayTake)) throw storeUnavailable();
     lease.expiresAt = this.#options.registryNow() + grant.ttlMs;
     lease.lastSeenAt = this.#options.clock.wallNow();
     lease.credited = false;
-    // The newest stream wins: when an older one closes later, nothing happens.
-    if (!isHeld(lease) || lease.link.stream !== stream) {
-      lease.link = { name: "attached", stream, isHeld: true };
+    if (isTaken) {
+      lease.link = { name: "attached", stream, hold: node ? "claimed" : "held" };
       node?.claim(lease);
     }
     if (report.load) lease.load = report.load;
@@ -192,17 +161,22 @@ export class Leases {
     const lease = this.#byId.get(leaseId);
     if (!lease) return { kind: "lost", reason: this.#lostReason(leaseId) };
     lease.link = NO_LINK; // so that its end is not told to the one who asked for it
-    await this.#options.registry.run(
-      transition({
-        serviceId: lease.record.id,
-        leaseId,
-        presence: presenceOf(lease),
-        status: "offline",
-        statusReason: "goodbye",
-        reason: "goodbye",
-        endsLease: true,
-      }),
-    );
+    try {
+      await this.#options.registry.run(
+        transition({
+          serviceId: lease.record.id,
+          leaseId,
+          presence: presenceOf(lease),
+          status: "offline",
+          statusReason: "goodbye",
+          reason: "goodbye",
+          endsLease: true,
+        }),
+      );
+    } catch (error) {
+      this.#options.node?.release(lease); // or nobody would let it lapse
+      throw error;
+    }
     return { kind: "renewed", grant: this.grantOf(lease.record) };
   }
 
@@ -224,7 +198,15 @@ export class Leases {
    */
   holdNothing(): void {
     for (const lease of this.all())
-      if (lease.link.name === "attached") lease.link = { ...lease.link, isHeld: false };
+      if (lease.link.name === "attached") lease.link = { ...lease.link, hold: "lost" };
+  }
+
+  /** The others know that the stream of this lease is open here. */
+  claimed(leaseId: string): void {
+    const lease = this.#byId.get(leaseId);
+    if (lease?.link.name !== "attached" || lease.link.hold !== "claimed") return;
+    lease.link = { ...lease.link, hold: "held" };
+    this.reconcile(lease);
   }
 
   /** Why this lease should be OFFLINE by now, or undefined; also if that is for others to find out. */
@@ -245,11 +227,16 @@ export class Leases {
       return;
     }
     const { node, registryNow } = this.#options;
-    this.#change(lease, "offline", lapse, lapse, {
+    const { link } = lease;
+    let isOthers = false;
+    void this.#change(lease, "offline", lapse, lapse, {
       presence: presenceOf(lease),
-      isStillDue: (holding) =>
-        this.lapse(lease, registryNow()) !== undefined &&
-        (node === undefined || holding?.nodeId === node.id),
+      isStillDue: (holding) => {
+        isOthers = node !== undefined && holding?.nodeId !== node.id;
+        return !isOthers && this.lapse(lease, registryNow()) !== undefined;
+      },
+    }).then(() => {
+      if (isOthers && lease.link === link) this.#loseHold(lease);
     });
   }
 
@@ -262,7 +249,7 @@ export class Leases {
   /** Turns an instance OFFLINE that no node holds, and that is due in the shared store. */
   carryOutDue(lease: LiveLease, { lapsesAt, leaseExpiresAt, lastSeenAt }: Holding): void {
     const lapse = lapsesAt < leaseExpiresAt ? "disconnected" : "expired";
-    this.#change(lease, "offline", lapse, lapse, {
+    void this.#change(lease, "offline", lapse, lapse, {
       presence: { lastSeenAt, leaseExpiresAt, leaseCredited: false },
       isStillDue: (holding) =>
         holding !== undefined && holding.nodeId === undefined && holding.lapsesAt === lapsesAt,
@@ -275,9 +262,16 @@ export class Leases {
     const reason = reported.reason || record.statusReason;
     if (record.status === reported.status && record.statusReason === reason) return;
     const isReturn = record.status === "offline";
+    // Before the others know that it is here, they would turn it OFFLINE again.
+    if (isReturn && lease.link.name === "attached" && lease.link.hold === "claimed") return;
     const statusReason =
       reported.reason || (isReturn ? "returned" : reported.status === "online" ? "recovered" : "");
-    this.#change(lease, reported.status, statusReason, isReturn ? "returned" : "status reported");
+    void this.#change(
+      lease,
+      reported.status,
+      statusReason,
+      isReturn ? "returned" : "status reported",
+    );
   }
 
   /** Leases renewed since the last call. Give them back with `unflushed` if they could not be written. */
@@ -291,17 +285,18 @@ export class Leases {
     for (const lease of leases) this.#unflushed.add(lease);
   }
 
+  /** Resolves when it is done, or has failed. */
   #change(
     lease: LiveLease,
     status: ServiceStatus,
     statusReason: string,
     reason: Lapse | "returned" | "status reported",
     lapsing?: Pick<TransitionRequest, "presence" | "isStillDue">,
-  ): void {
-    if (lease.isChanging) return;
+  ): Promise<void> {
+    if (lease.isChanging) return Promise.resolve();
     lease.isChanging = true;
     const { id: serviceId, leaseId } = lease.record;
-    this.#options.registry
+    return this.#options.registry
       .run(
         transition({
           serviceId,
@@ -316,10 +311,8 @@ export class Leases {
         lapsing && serviceId,
       )
       .then(
-        (wasDue) => {
+        () => {
           lease.isChanging = false;
-          // It lapses elsewhere, or not at all: there is nothing more to do about it here.
-          if (lapsing && !wasDue && this.#options.node) this.#loseHold(lease);
           // It may have said something else meanwhile.
           if (lease.link.name === "attached") this.reconcile(lease);
         },
@@ -331,9 +324,11 @@ export class Leases {
       );
   }
 
+  /** It is others that let it lapse, if they do. */
   #loseHold(lease: LiveLease): void {
-    if (isHeld(lease) && this.lapse(lease, this.#options.registryNow()))
-      lease.link = { ...lease.link, isHeld: false };
+    if (!isHeld(lease)) return;
+    lease.link = { ...lease.link, hold: "lost" };
+    this.#options.node?.release(lease); // in the place of a claim that could not be written yet
   }
 
   #lostReason(leaseId: string): LeaseLostReason {
@@ -411,30 +406,4 @@ export class Leases {
       this.#unflushed.add(lease);
     }
   }
-}
-
-/** Whether this Pulse has the stream, and nobody else lets the lease lapse. */
-export function isHeld(
-  lease: LiveLease,
-): lease is LiveLease & { link: Extract<Link, { name: "attached" }> } {
-  return lease.link.name === "attached" && lease.link.isHeld;
-}
-
-/**
- * What an instance said of itself, by its record. Whoever gives a sign of life is
- * online, unless it has said otherwise. The reason of an online record is the
- * registry's word, not the instance's.
- */
-function reportedIn({ status, statusReason }: ServiceRecord): LiveLease["reported"] {
-  return status === "degraded"
-    ? { status, reason: statusReason }
-    : { status: "online", reason: "" };
-}
-
-/** What its record says of a lease that another node looks after. */
-function learn(lease: LiveLease, record: ServiceRecord): void {
-  lease.expiresAt = record.leaseExpiresAt;
-  lease.lastSeenAt = Math.max(lease.lastSeenAt, record.lastSeenAt);
-  // What it said before it went OFFLINE holds for its return.
-  if (record.status !== "offline") lease.reported = reportedIn(record);
 }

@@ -4,10 +4,12 @@ import type { Random } from "../lib/random.js";
 import { NODE_TTL_MS } from "../store/node-queries.js";
 import {
   type Allowance,
+  type NodeInfo,
   type Renewal,
   type SharedStore,
   StoreUnavailableError,
 } from "../store/store.js";
+import { shareRuns } from "./shared-run.js";
 
 const RENEW_INTERVAL_MS = 1_000;
 /** Reports cost more than the row: they are written so much more seldom. */
@@ -38,6 +40,10 @@ export interface Membership {
   readonly nodeId: string;
   /** How long ago it last asked, in ms, when it was told that it is one of them. */
   readonly sinceRenewalMs: number;
+  /** Renews its row before its time, to be told what registry time is. @throws StoreUnavailableError */
+  renew(): Promise<void>;
+  /** Gives all its instances free and joins anew, since nobody knows any more which they are. */
+  startAnew(): void;
   /** Gives all its instances free, with time to find another node. Resolves when that is done, or cannot be. */
   leave(): Promise<void>;
 }
@@ -48,6 +54,20 @@ export async function joinNodes(options: MembershipOptions): Promise<Membership>
   const stopping = new AbortController();
   let nodeId = random.uuid();
   let renewedAt = clock.now();
+  let mustStartAnew = false;
+  /** Nodes that renew their rows no more. */
+  let dead: readonly NodeInfo[] = [];
+  /** What concerns the others, and may take long: the next renewal does not wait for it. */
+  let beside: Promise<void> | undefined;
+
+  /** In turn, so that it joins anew only once. */
+  const renew = shareRuns(async () => {
+    const askedAt = clock.now();
+    const renewal = await shared.renew(nodeId);
+    if (renewal.isMember) hear(renewal, askedAt);
+    else await rejoin();
+    dead = renewal.dead;
+  });
 
   hear(await shared.join({ id: nodeId, name }), renewedAt);
   const running = run();
@@ -56,24 +76,34 @@ export async function joinNodes(options: MembershipOptions): Promise<Membership>
     for (let count = 1; ; count++) {
       await sleep(clock, RENEW_INTERVAL_MS, stopping.signal).catch(() => {});
       if (stopping.signal.aborted) return;
-      try {
+      await attempt(async () => {
+        if (mustStartAnew) await giveUp();
         await renew();
-        if (count % RENEWALS_PER_REPORT === 0)
-          options.hearReports(await shared.exchangeReports(nodeId, options.report()));
-      } catch (error) {
-        // Whoever watches the store says that it is away.
-        if (!(error instanceof StoreUnavailableError))
-          log.error({ err: error }, "node.renewal_failed");
-      }
+        beside ??= attempt(() => lookAfterOthers(count % RENEWALS_PER_REPORT === 0)).then(() => {
+          beside = undefined;
+        });
+      });
     }
   }
 
-  async function renew(): Promise<void> {
-    const askedAt = clock.now();
-    const renewal = await shared.renew(nodeId);
-    if (renewal.isMember) hear(renewal, askedAt);
-    else await rejoin();
-    for (const dead of renewal.dead) await bury(dead.id, dead.name);
+  async function attempt(action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      // Whoever watches the store says that it is away.
+      if (!(error instanceof StoreUnavailableError))
+        log.error({ err: error }, "node.renewal_failed");
+    }
+  }
+
+  async function lookAfterOthers(mayReport: boolean): Promise<void> {
+    for (const { id, name } of dead) await bury(id, name);
+    if (mayReport) options.hearReports(await shared.exchangeReports(nodeId, options.report()));
+  }
+
+  async function giveUp(): Promise<void> {
+    await shared.bury(nodeId, allowance(), false);
+    mustStartAnew = false;
   }
 
   async function rejoin(): Promise<void> {
@@ -103,11 +133,16 @@ export async function joinNodes(options: MembershipOptions): Promise<Membership>
     get sinceRenewalMs() {
       return clock.now() - renewedAt;
     },
+    renew,
+    startAnew() {
+      mustStartAnew = true;
+    },
     async leave() {
       stopping.abort();
       await running;
+      await beside;
       try {
-        await shared.bury(nodeId, allowance(), false);
+        await giveUp();
       } catch (error) {
         // The others find out by themselves.
         log.warn({ err: error }, "node.left_without_word");

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import { type Store, StoreUnavailableError } from "../store/store.js";
-import { type Leases, presenceOf } from "./leases.js";
+import type { Leases } from "./leases.js";
+import { presenceOf } from "./live-lease.js";
 
 /**
  * The first flush comes soon, and each later one after twice the time, up to 5 s:

@@ -20,6 +20,8 @@ const SECRET_BYTES = 16;
 const DEFAULT_GATHER_MS = 2;
 /** A batch that met a broken connection, or a history that it must load anew, is tried once more. */
 const MAX_ATTEMPTS = 2;
+/** But not one that has waited for longer, in ms: that is no connection of before a restart. */
+const RETRY_WITHIN_MS = 1_000;
 
 export interface RegistryOptions {
   readonly store: Store;
@@ -28,11 +30,21 @@ export interface RegistryOptions {
   readonly random: Random;
   /** Registry time in ms. */
   readonly registryNow: () => number;
+  /** Set if registry time is kept elsewhere: nothing is decided by one that is not fresh. */
+  readonly sharedTime?: SharedTime | undefined;
   readonly log: Log;
   /** See CommitQueueOptions; 2. */
   readonly gatherMs?: number;
   /** How much of the history to load if all is loaded anew; see Store.load. */
   readonly maxHistory?: number;
+}
+
+/** Registry time that nodes share. */
+export interface SharedTime {
+  /** It was heard of a moment ago, and goes on here since. */
+  readonly isFresh: boolean;
+  /** Hears of it. @throws StoreUnavailableError */
+  hear(): Promise<void>;
 }
 
 /**
@@ -85,7 +97,7 @@ type Settled =
   | { readonly ok: false; readonly error: unknown };
 
 export function createRegistry(options: RegistryOptions): Registry {
-  const { store, stored, clock, random, log } = options;
+  const { store, stored, clock, random, sharedTime, log } = options;
   const catalog = Catalog.load(stored);
   const commitListeners: CommitListener[] = [];
   const reloadListeners: ReloadListener[] = [];
@@ -104,12 +116,15 @@ export function createRegistry(options: RegistryOptions): Registry {
 
   async function runBatch(batch: readonly Asked[]): Promise<readonly Settled[]> {
     for (let attempt = 1; ; attempt++) {
+      const startedAt = clock.now();
       try {
         return await commitBatch(batch);
       } catch (error) {
+        const isLate = clock.now() - startedAt > RETRY_WITHIN_MS;
         if (!store.shared || attempt >= MAX_ATTEMPTS) throw error;
         if (error instanceof StoreDivergedError) await reload();
-        else if (!(error instanceof StoreUnavailableError) || error.isOutcomeUnknown) throw error;
+        else if (!(error instanceof StoreUnavailableError) || error.isOutcomeUnknown || isLate)
+          throw error;
       }
     }
   }
@@ -117,11 +132,14 @@ export function createRegistry(options: RegistryOptions): Registry {
   async function commitBatch(batch: readonly Asked[]): Promise<readonly Settled[]> {
     let commits: Commit[] = [];
     let outcomes: readonly Settled[] = [];
+    if (sharedTime && !sharedTime.isFresh) await sharedTime.hear();
     await store.commit({
-      known: { revision: catalog.revision, stamp: catalog.stamp },
+      known: () => ({ revision: catalog.revision, stamp: catalog.stamp }),
       holdingsOf: batch.flatMap(({ holdingOf }) => holdingOf ?? []),
       decide(news) {
         applyAll(news.missed); // durable, whatever becomes of this transaction
+        if (sharedTime && !sharedTime.isFresh)
+          throw new StoreUnavailableError("this Pulse stood still before it could decide");
         const draft = catalog.draft();
         commits = [];
         outcomes = batch.map(({ command }) => decide(command, draft, news, commits));
@@ -179,7 +197,8 @@ export function createRegistry(options: RegistryOptions): Registry {
     }
   }
 
-  async function reload(): Promise<void> {
+  /** In turn: an older state must not take the place of a newer one. */
+  const reload = shareRuns(async () => {
     const loaded = await store.load(options.maxHistory);
     if (loaded.epoch !== stored.epoch)
       throw new StoreDivergedError(`the store holds another registry, of epoch ${loaded.epoch}`);
@@ -187,7 +206,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     log.warn({ revision, from: String(catalog.revision) }, "registry.reloaded");
     catalog.replace(loaded);
     for (const listener of reloadListeners) tell(revision, () => listener(loaded));
-  }
+  });
 
   function throwAsRefusal(error: unknown): never {
     if (error instanceof StoreDivergedError) tellDiverged(error);

@@ -1,11 +1,10 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
-import { RegistryTime } from "../core/registry-time.js";
 import { type Clock, systemClock } from "../lib/clock.js";
 import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
@@ -16,25 +15,17 @@ import type { Store } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
 import { createReflection } from "../wire/reflection.js";
 import { mount, startServer, type WireServer } from "../wire/server.js";
-import { startCompaction } from "./compaction.js";
 import { createDownloadClientService, DOWNLOAD_CLIENT_SCOPES } from "./download-client-service.js";
-import { SWEEP_INTERVAL_MS, startExpiry } from "./expiry.js";
-import { startForgetting } from "./forgetting.js";
+import { startEngine } from "./engine.js";
 import { type GuardOptions, guard } from "./guard.js";
-import { createHeartbeatStreams } from "./heartbeat-streams.js";
-import { DEFAULT_HISTORY_POLICY, History, type HistoryPolicy } from "./history.js";
-import { Leases } from "./leases.js";
-import { startPresenceFlush } from "./presence-flush.js";
-import { createRegistry } from "./registry.js";
+import { DEFAULT_HISTORY_POLICY, type HistoryPolicy } from "./history.js";
 import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
-import { joinAsNode } from "./shared-node.js";
 import { StartError, toStartError } from "./start-error.js";
 import { drainingError } from "./status.js";
 import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
 import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
 import { DEFAULT_WATCH_POLICY, type WatchPolicy } from "./watch-hub.js";
 import { watchStore } from "./watched-store.js";
-import { startWatching } from "./watching.js";
 
 export interface PulseOptions {
   /** Port 0 takes a free one. */
@@ -77,8 +68,6 @@ export interface PulseServer {
   stop(): Promise<void>;
 }
 
-/** A step of registry time, in ms: what is longer was a stall. Sweeps come four times as often. */
-const MAX_STEP_MS = 4 * SWEEP_INTERVAL_MS;
 /** How long clients wait before they look for a Pulse that said it stops. */
 const DRAIN_RETRY_AFTER_MS = 1_000;
 /** Calls that run get this long to finish; with the rest of a stop it stays below 10 s. */
@@ -114,8 +103,6 @@ async function startOn(
 ): Promise<PulseServer> {
   const { listen, dataDirectory, log } = options;
   const policy = { ...DEFAULT_LEASE_POLICY, ...options.policy };
-  const historyPolicy = { ...DEFAULT_HISTORY_POLICY, ...options.history };
-  const stored = await opened.load(historyPolicy.maxCommits);
   const health = createHealth([
     RegistryService.typeName,
     DownloadClientService.typeName,
@@ -128,58 +115,19 @@ async function startOn(
     health.set(STORE_HEALTH, healthOf(isAvailable)),
   );
   const { shared } = store;
-  const { port } = listen;
-  const { registryTimeMs } = stored;
-  const node =
-    shared && (await joinAsNode({ shared, registryTimeMs, port, policy, clock, random, log }));
-  const ownTime = new RegistryTime(registryTimeMs, () => clock.now(), MAX_STEP_MS);
-  const registryNow = node?.registryNow ?? (() => ownTime.now());
-  const { maxCommits: maxHistory } = historyPolicy;
-  const registry = createRegistry({ store, stored, clock, random, registryNow, log, maxHistory });
-  const history = new History(stored, historyPolicy);
-  // First of all, since all others look it up.
-  registry.onCommit((commit, changes) => history.append(commit, changes));
-  registry.onReload((reloaded) => history.restart(reloaded));
-  const tokenFiles = await prepareTokenFiles({
-    directory: join(dataDirectory, "tokens"),
-    isShared: shared !== undefined,
-    registry,
+  const engine = await startEngine({
+    store,
+    port: listen.port,
+    policy,
+    history: { ...DEFAULT_HISTORY_POLICY, ...options.history },
+    watch: { ...DEFAULT_WATCH_POLICY, ...options.watch },
+    forgetAfterMs: options.forgetAfterMs ?? DEFAULT_FORGET_AFTER_MS,
+    clock,
     random,
-    log,
-  });
-  const leases = new Leases({ registry, policy, clock, registryNow, log, node: node?.node });
-  const streams = createHeartbeatStreams(leases);
-  const watching = startWatching({
-    registry,
-    leases,
-    history,
-    clock,
-    policy: { ...DEFAULT_WATCH_POLICY, ...options.watch },
-    log,
-  });
-
-  const compaction = startCompaction({ history, store, clock, log });
-  registry.onCommit(() => compaction.afterCommit());
-
-  node?.start(registry, leases);
-  const flush = node ? undefined : startPresenceFlush({ leases, store, clock, registryNow, log });
-  const expiry = startExpiry({
-    leases,
-    ...(node && { dueElsewhere: node.dueElsewhere }),
-    clock,
-    registryNow,
-    windowMs: policy.defaultTtlMs,
     log,
     onHold: (isHeld) => health.set(EXPIRY_HEALTH, healthOf(!isHeld)),
   });
-
-  const forgetting = startForgetting({
-    registry,
-    clock,
-    registryNow,
-    forgetAfterMs: options.forgetAfterMs ?? DEFAULT_FORGET_AFTER_MS,
-    log,
-  });
+  const { registry, history, leases, streams, watching } = engine;
 
   let stopping: Promise<void> | undefined;
   const guarding: GuardOptions = {
@@ -191,90 +139,88 @@ async function startOn(
     log,
     random,
   };
-  const maxServices = options.maxServices ?? DEFAULT_MAX_SERVICES;
-  const wire = await startServer({
-    ...listen,
-    clock,
-    mounts: [
-      mount(
+  const mounts = () => [
+    mount(
+      RegistryService,
+      guard(
         RegistryService,
-        guard(
-          RegistryService,
-          createRegistryService({
-            registry,
-            leases,
-            streams,
-            policy,
-            maxServices,
-            history,
-            hub: watching.services,
-          }),
-          REGISTRY_SCOPES,
-          guarding,
-        ),
+        createRegistryService({
+          registry,
+          leases,
+          streams,
+          policy,
+          maxServices: options.maxServices ?? DEFAULT_MAX_SERVICES,
+          history,
+          hub: watching.services,
+        }),
+        REGISTRY_SCOPES,
+        guarding,
       ),
-      mount(
+    ),
+    mount(
+      DownloadClientService,
+      guard(
         DownloadClientService,
-        guard(
-          DownloadClientService,
-          createDownloadClientService({
-            registry,
-            leases,
-            history,
-            hub: watching.downloadClients,
-            clock,
-          }),
-          DOWNLOAD_CLIENT_SCOPES,
-          guarding,
-        ),
+        createDownloadClientService({
+          registry,
+          leases,
+          history,
+          hub: watching.downloadClients,
+          clock,
+        }),
+        DOWNLOAD_CLIENT_SCOPES,
+        guarding,
       ),
-      mount(
-        TokenService,
-        guard(TokenService, createTokenService(registry, random), TOKEN_SCOPES, guarding),
-      ),
-      health.mount,
-      ...createReflection(
-        [RegistryService, DownloadClientService, TokenService, health.service],
-        [file_google_rpc_error_details],
-      ),
-    ],
-    routes: (request, response) => {
-      if (request.url !== "/healthz") return false;
-      const body = {
-        status: stopping ? "draining" : "ok",
-        store: store.isAvailable ? "ok" : "unavailable",
-        expiry: expiry.isHeld ? "held" : "ok",
-      };
-      sendJson(response, stopping ? 503 : 200, body);
-      return true;
-    },
-    onInternalError: (path, error) => log.error({ err: error, path }, "rpc.adapter_error"),
-  }).catch(async (error: unknown) => {
-    await stopTimers();
-    await compaction.stop();
-    await node?.leave();
-    watching.drain(0);
-    throw error;
-  });
+    ),
+    mount(
+      TokenService,
+      guard(TokenService, createTokenService(registry, random), TOKEN_SCOPES, guarding),
+    ),
+    health.mount,
+    ...createReflection(
+      [RegistryService, DownloadClientService, TokenService, health.service],
+      [file_google_rpc_error_details],
+    ),
+  ];
 
-  async function stopTimers(): Promise<void> {
-    forgetting.stop();
-    expiry.stop();
-    await node?.leaveInstances();
-    await flush?.stop();
+  function answerHealth(request: IncomingMessage, response: ServerResponse): boolean {
+    if (request.url !== "/healthz") return false;
+    const body = {
+      status: stopping ? "draining" : "ok",
+      store: store.isAvailable ? "ok" : "unavailable",
+      expiry: engine.isExpiryHeld ? "held" : "ok",
+    };
+    sendJson(response, stopping ? 503 : 200, body);
+    return true;
+  }
+
+  let tokenFiles: TokenFiles;
+  let wire: WireServer;
+  try {
+    const directory = join(dataDirectory, "tokens");
+    const isShared = shared !== undefined;
+    tokenFiles = await prepareTokenFiles({ directory, isShared, registry, random, log });
+    wire = await startServer({
+      ...listen,
+      clock,
+      mounts: mounts(),
+      routes: answerHealth,
+      onInternalError: (path, error) => log.error({ err: error, path }, "rpc.adapter_error"),
+    });
+  } catch (error) {
+    await engine.holdStill();
+    engine.drain(0);
+    await engine.stop();
+    throw error;
   }
 
   async function stopAll(): Promise<void> {
     log.info({}, "pulse.draining");
     health.shutdown();
-    const compacted = compaction.stop(); // it may take a while: nobody waits for it before the drain
-    await stopTimers(); // first, so that streams that end now break nobody's lease
-    streams.drain(DRAIN_RETRY_AFTER_MS);
-    watching.drain(DRAIN_RETRY_AFTER_MS);
+    await engine.holdStill();
+    engine.drain(DRAIN_RETRY_AFTER_MS);
     await wire.stop(DRAIN_GRACE_MS);
-    await registry.idle();
-    await compacted;
-    await node?.leave();
+    await engine.stop();
     await store.close();
     log.info({}, "pulse.stopped");
   }
@@ -290,7 +236,9 @@ async function startOn(
     failed: registry.diverged.then((error) => {
       health.set("", "not-serving");
       return new StartError(
-        `the database ${shared?.name ?? `in ${dataDirectory}`} was changed by other hands: see to it that nobody does so while Pulse runs, and start Pulse anew`,
+        shared
+          ? `the database ${shared.name} holds another registry than before: start Pulse anew if that is meant`
+          : `another program has written to the database in ${dataDirectory}: end it, and start Pulse anew`,
         { cause: error },
       );
     }),

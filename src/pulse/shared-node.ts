@@ -10,7 +10,7 @@ import { createHoldings } from "./holdings.js";
 import { readLeaseReport, writeLeaseReport } from "./lease-report.js";
 import type { Leases, Node } from "./leases.js";
 import { joinNodes, mayPromise } from "./membership.js";
-import type { Registry } from "./registry.js";
+import type { Registry, SharedTime } from "./registry.js";
 
 /** How far a node takes registry time on by itself, in ms. */
 const MAX_AHEAD_MS = 2_000;
@@ -32,6 +32,8 @@ export interface SharedNodeOptions {
 /** All that a Pulse does to be one of several on a store. */
 export interface SharedNode {
   readonly registryNow: () => number;
+  /** For the registry. */
+  readonly time: SharedTime;
   /** For the leases. */
   readonly node: Node;
   readonly dueElsewhere: () => readonly DueLease[];
@@ -49,6 +51,7 @@ export async function joinAsNode(options: SharedNodeOptions): Promise<SharedNode
   const time = new SharedRegistryTime(options.registryTimeMs, () => clock.now(), MAX_AHEAD_MS);
   let leases: Leases | undefined;
   let due: readonly DueLease[] = [];
+  let isLooking = false;
   let isLeaving = false;
   const stops: (() => Promise<void> | void)[] = [];
 
@@ -73,26 +76,40 @@ export async function joinAsNode(options: SharedNodeOptions): Promise<SharedNode
     registryNow: () => time.now(),
     graceMs: policy.reconnectGraceMs,
     isOurFault: () => isLeaving || membership.sinceRenewalMs > TROUBLE_AFTER_MS,
+    onClaimed: (leaseId) => leases?.claimed(leaseId),
     clock,
     log,
   });
 
   async function lookForDue(): Promise<void> {
+    if (isLooking) return; // a slow database is not asked the same twice
+    isLooking = true;
     try {
       due = await shared.due();
     } catch (error) {
       due = [];
       if (!(error instanceof StoreUnavailableError)) log.error({ err: error }, "expiry.not_asked");
+    } finally {
+      isLooking = false;
     }
   }
 
   return {
     registryNow: () => time.now(),
+    time: {
+      get isFresh() {
+        return membership.sinceRenewalMs <= MAX_AHEAD_MS;
+      },
+      hear: membership.renew,
+    },
     node: {
       get id() {
         return membership.nodeId;
       },
       mayPromise: (ttlMs) => mayPromise(membership.sinceRenewalMs, ttlMs),
+      get mayTake() {
+        return membership.sinceRenewalMs <= TROUBLE_AFTER_MS;
+      },
       claim: holdings.claim,
       release: holdings.release,
     },
@@ -103,6 +120,7 @@ export async function joinAsNode(options: SharedNodeOptions): Promise<SharedNode
     },
     start(registry, made) {
       leases = made;
+      registry.onReload(() => membership.startAnew());
       const following = startFollowing({ registry, shared, clock, log });
       const looking = repeat(clock, DUE_INTERVAL_MS, () => void lookForDue());
       stops.push(

@@ -8,7 +8,7 @@ export function shareRuns(run: () => Promise<void>): () => Promise<void> {
 
   function start(): Promise<void> {
     const started = run().finally(() => {
-      current = undefined;
+      if (current === started) current = undefined;
     });
     current = started;
     return started;
@@ -20,8 +20,9 @@ export function shareRuns(run: () => Promise<void>): () => Promise<void> {
   }
 
   return () => {
+    if (next) return next; // also when it is about to begin
     if (!current) return start();
-    next ??= current.then(startNext, startNext);
+    next = current.then(startNext, startNext);
     return next;
   };
 }

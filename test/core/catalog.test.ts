@@ -59,6 +59,7 @@ function draftOf(base: Catalog) {
       revision: draft.revision + 1n,
       at: 0,
       registryNow: 0,
+      holdingOf: () => undefined,
       newId: () => `draft-${++ids}`,
       newSecret: () => `draft-${++ids}`,
     });
@@ -247,6 +248,39 @@ describe("a catalog that is loaded", () => {
     expect(catalog.serviceCount).toBe(1);
     expect(catalog.serviceByInstance("instance-1")?.removed).toBe(true);
     expect(catalog.isPinnedPair("download-client", "haul")).toBe(true);
+  });
+});
+
+describe("a catalog that is replaced", () => {
+  it("is as if it had been loaded so, and nothing of before is left", () => {
+    create("a");
+    decisions.run(registration());
+    const { records } = copyOf(decisions);
+    const catalog = Catalog.load({
+      ...records,
+      revision: 9n,
+      stamp: "other",
+      services: records.services.map((service) => ({
+        ...service,
+        id: "gone",
+        instanceId: "gone",
+        spec: { ...service.spec, name: "gone" },
+      })),
+      entries: records.entries.map((entry) => ({
+        ...entry,
+        id: `gone ${entry.id}`,
+        name: `gone ${entry.name}`,
+      })),
+      tokens: [
+        { id: "gone", name: "gone", scopes: [], hash: "", createdAt: 0, revokedAt: undefined },
+      ],
+    });
+    catalog.replace(records);
+    expect(catalog).toEqual(Catalog.load(records));
+    expect(catalog.serviceCount).toBe(1);
+    expect(catalog.entryNamed("gone a")).toBeUndefined();
+    expect([catalog.service("gone"), catalog.token("gone")]).toEqual([undefined, undefined]);
+    expect(catalog.isPinnedPair("download-client", "gone")).toBe(false);
   });
 });
 

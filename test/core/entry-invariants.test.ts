@@ -253,6 +253,7 @@ function decide(world: World, operations: readonly Operation[]) {
         revision: draft.revision + 1n,
         at: world.at,
         registryNow: world.registryNow,
+        holdingOf: () => undefined,
         newId: () => world.newId(),
         newSecret: () => world.newId(),
       });

@@ -52,3 +52,9 @@ describe("the lapse guard", () => {
     expect(guard.allows(2 * TTL, 1, 10)).toBe(true);
   });
 });
+
+it("a hold is over when registry time goes back, with a backup that was restored", () => {
+  const guard = new LapseGuard(15_000);
+  expect(guard.allows(900_000, 8, 10)).toBe(false);
+  expect(guard.allows(1_000, 1, 10)).toBe(true);
+});

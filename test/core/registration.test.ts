@@ -268,6 +268,14 @@ describe("the reason of a Register", () => {
     expect(reason()).toBe("superseded");
   });
 
+  it("asks with where the lease stands, in a store that is shared", () => {
+    const { id, leaseId } = doRegister().service;
+    const instants = { lapsesAt: 1, leaseExpiresAt: 1, lastSeenAt: 1 };
+    decisions.holdings.set(id, { leaseId, nodeId: "another", ...instants });
+    doRegister({ isAttached: (_, holding) => holding?.nodeId === "another" });
+    expect(reason()).toBe("superseded");
+  });
+
   it("is `re-registered` if nobody's stream is open: grpcurl, cron, a restart", () => {
     doRegister();
     doRegister({ isAttached: () => false });

@@ -41,6 +41,26 @@ describe("a status transition", () => {
     });
   });
 
+  it("asks at the last moment, and is told where the lease stands", () => {
+    const asked: unknown[] = [];
+    const holding = {
+      leaseId: service.leaseId,
+      nodeId: "node-a",
+      lapsesAt: 15_000,
+      leaseExpiresAt: 15_000,
+      lastSeenAt: 0,
+    };
+    const isStillDue = (given: unknown) => {
+      asked.push(given);
+      return false;
+    };
+    expect(move({ status: "offline", isStillDue })).toBe(false);
+    decisions.holdings.set(service.id, holding);
+    expect(move({ status: "offline", isStillDue })).toBe(false);
+    expect(asked).toEqual([undefined, holding]);
+    expect(decisions.commits).toHaveLength(1);
+  });
+
   it("to where the service is already is no commit", () => {
     expect(move({})).toBe(true);
     expect(decisions.commits).toHaveLength(1);

@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { deregister } from "../../src/core/registration.js";
-import { StoreUnavailableError } from "../../src/store/store.js";
 import { Fleet, RecordingStream } from "../support/fleet.js";
 import { settle } from "../support/manual-clock.js";
 
@@ -326,31 +325,4 @@ describe("many that lapse at once", () => {
     expect(fleet.status(1)).toBe("offline: expired");
     expect(fleet.holds).toEqual([]);
   });
-});
-
-describe("a store that is down", () => {
-  it("stops no heartbeat, and what could not be written is written later", async () => {
-    const { leaseId } = await fleet.register(1);
-    const stream = new RecordingStream();
-    fleet.store.failure = new StoreUnavailableError("disk full");
-    fleet.heartbeat(leaseId, stream, "degraded", "stalled");
-    await fleet.clock.advance(6_000);
-    expect(fleet.heartbeat(leaseId, stream).kind).toBe("renewed");
-    expect(fleet.status(1)).toBe("online: registered");
-    fleet.store.failure = undefined;
-    fleet.heartbeat(leaseId, stream);
-    await fleet.clock.advance(6_000);
-    expect(fleet.status(1)).toBe("degraded: stalled");
-    expect(fleet.store.flushes).toBeGreaterThan(0);
-  });
-});
-
-it("signs of life are flushed in batches, not one by one", async () => {
-  const { leaseId } = await fleet.register(1);
-  const stream = new RecordingStream();
-  for (let i = 0; i < 100; i++) {
-    fleet.heartbeat(leaseId, stream);
-    await fleet.clock.advance(100);
-  }
-  expect(fleet.store.flushes).toBeLessThanOrEqual(5);
 });

@@ -123,7 +123,8 @@ it("never means never", async () => {
   const forgetting = startForgetting({ registry, clock, registryNow, forgetAfterMs, log });
   await fleet.clock.advance(2 * MINUTE);
   expect(fleet.status(1)).toBe("offline: expired");
-  await fleet.expiry.stop();
+  fleet.expiry.stop();
+  await fleet.flush.stop();
   fleet.watching.drain(0);
   forgetting.stop();
   expect(fleet.clock.pending).toBe(0);

@@ -10,9 +10,9 @@ import {
 import { invalidField } from "../../src/core/errors.js";
 import type { TokenRecord } from "../../src/core/token.js";
 import { callerOf } from "../../src/pulse/authenticate.js";
-import { guard } from "../../src/pulse/guard.js";
+import { type GuardOptions, guard } from "../../src/pulse/guard.js";
 import { REGISTRY_SCOPES } from "../../src/pulse/registry-service.js";
-import { drainingError } from "../../src/pulse/status.js";
+import { drainingError, storeUnavailable } from "../../src/pulse/status.js";
 import { newToken } from "../../src/pulse/tokens.js";
 import { handlerContext } from "../support/handler-context.js";
 import { recordingLog } from "../support/recording-log.js";
@@ -35,7 +35,12 @@ let log: ReturnType<typeof recordingLog>;
 let isStopping: boolean;
 /** Calls that reached a handler. */
 let reached: number;
+/** The tokens that this Pulse knows. */
+let known: readonly TokenRecord[];
+let learnTokens: GuardOptions["learnTokens"];
 beforeEach(() => {
+  known = [record];
+  learnTokens = undefined;
   log = recordingLog();
   isStopping = false;
   reached = 0;
@@ -57,7 +62,8 @@ function guarded(handlers: Partial<Implementation>): Implementation {
     ...handlers,
   };
   return guard(RegistryService, implementation, REGISTRY_SCOPES, {
-    tokenById: (id) => (id === record.id ? record : undefined),
+    tokenById: (id) => known.find((token) => token.id === id),
+    learnTokens,
     admit() {
       if (isStopping) throw drainingError(1_000);
     },
@@ -217,9 +223,80 @@ describe("a stream", () => {
   });
 });
 
+describe("a token that this Pulse does not know", () => {
+  let asked: number;
+  /** Another Pulse has made it: once that is asked for, it is known. */
+  const elsewhere = async () => {
+    asked++;
+    known = [record];
+  };
+  beforeEach(() => {
+    asked = 0;
+    known = [];
+    learnTokens = elsewhere;
+  });
+
+  it("is asked for before its call is refused, and passes if another Pulse has made it", async () => {
+    expect(await list(() => ({ revision: 7n }), TOKEN)).toEqual({ revision: 7n });
+    expect([asked, reached]).toEqual([1, 1]);
+    await list(() => ({}), TOKEN);
+    expect(asked).toBe(1);
+  });
+
+  it("is refused if nobody has made it", async () => {
+    learnTokens = async () => void asked++;
+    expect(await failure(list(() => ({}), TOKEN))).toMatchObject({ reason: "TOKEN_INVALID" });
+    expect([asked, reached]).toEqual([1, 0]);
+  });
+
+  it("is not called invalid while nobody can say", async () => {
+    learnTokens = () => Promise.reject(storeUnavailable());
+    expect(await failure(list(() => ({}), TOKEN))).toMatchObject({
+      code: "Unavailable",
+      reason: "STORE_UNAVAILABLE",
+    });
+    const iterator = beat(unused);
+    expect(await failure(iterator.next())).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+    expect(log.lines).toEqual([]);
+  });
+
+  it("opens a stream as well, once its first response is asked for", async () => {
+    let opened = 0;
+    const iterator = beat(async function* () {
+      opened++;
+      yield response;
+    });
+    expect(opened).toBe(0);
+    expect(await iterator.next()).toEqual({ done: false, value: response });
+    expect([asked, opened]).toEqual([1, 1]);
+  });
+
+  it("is not asked for if there is none, or if it only lacks the scope", async () => {
+    known = [{ ...record, scopes: ["register"] }];
+    expect(await failure(list(() => ({}), undefined))).toMatchObject({ reason: "TOKEN_MISSING" });
+    expect(await failure(list(() => ({}), TOKEN))).toMatchObject({ code: "PermissionDenied" });
+    expect(asked).toBe(0);
+  });
+
+  it("of whose handler a refusal comes is not asked for twice", async () => {
+    known = [record];
+    const refuse = () => {
+      throw invalidField("page_size", "is too large");
+    };
+    expect(await failure(list(refuse, TOKEN))).toMatchObject({ code: "InvalidArgument" });
+    expect(asked).toBe(0);
+  });
+});
+
 it("a method without scopes is a mistake that shows at the start, not at the first call", () => {
   const { getService: _, ...incomplete } = REGISTRY_SCOPES;
-  const options = { tokenById: () => undefined, admit: () => {}, log, random: seededRandom() };
+  const options: GuardOptions = {
+    tokenById: () => undefined,
+    learnTokens: undefined,
+    admit: () => {},
+    log,
+    random: seededRandom(),
+  };
   expect(() =>
     guard(RegistryService, guarded({}), incomplete as typeof REGISTRY_SCOPES, options),
   ).toThrow("GetService has no handler or no scopes");

@@ -5,7 +5,9 @@ import { DomainError } from "../../src/core/errors.js";
 import { HeartbeatStream } from "../../src/pulse/heartbeat-stream.js";
 import { StoreUnavailableError } from "../../src/store/store.js";
 import { Fleet } from "../support/fleet.js";
-import { settle } from "../support/manual-clock.js";
+import { FleetNode } from "../support/fleet-node.js";
+import { ManualClock, settle } from "../support/manual-clock.js";
+import { SharedDatabase } from "../support/shared-memory-store.js";
 import { RequestFeed } from "./request-feed.js";
 
 /** Past so many unread answers a client's requests are not read. */
@@ -246,6 +248,48 @@ describe("a lease that is lost", () => {
     expect(await next()).toBe("lost SUPERSEDED");
     requests.send({ leaseId: two.leaseId, sequence: 2n });
     expect(await next()).toBe("renewed 2");
+  });
+});
+
+describe("a lease that this Pulse does not know", () => {
+  /** Two nodes: the lease is given by one, and its stream is at the other. */
+  async function nodes() {
+    const clock = new ManualClock();
+    const database = new SharedDatabase(clock);
+    database.hints = false;
+    const [giver, other] = [
+      await FleetNode.start(clock, database),
+      await FleetNode.start(clock, database),
+    ];
+    const { leaseId } = await giver.register(1);
+    const requests = new RequestFeed();
+    const stream = new HeartbeatStream(requests, other.engine.leases, () => {});
+    return { leaseId, other, requests, stream };
+  }
+
+  it("is asked for: perhaps another node has just given it", async () => {
+    const { leaseId, requests, stream } = await nodes();
+    requests.send({ leaseId, sequence: 1n });
+    expect((await stream.next()).value?.event.case).toBe("renewed");
+    requests.send({ leaseId: `${leaseId}x`, sequence: 2n });
+    expect((await stream.next()).value?.event).toMatchObject({
+      case: "leaseLost",
+      value: { reason: LeaseLostReason.UNKNOWN },
+    });
+  });
+
+  it("is asked for before goodbye as well", async () => {
+    const { leaseId, other, requests, stream } = await nodes();
+    requests.send({ leaseId, goodbye: true });
+    expect((await stream.next()).value?.event.case).toBe("renewed");
+    expect(other.status(1)).toBe("offline: goodbye");
+  });
+
+  it("is not called lost while nobody can say: the stream ends as UNAVAILABLE", async () => {
+    const { leaseId, other, requests, stream } = await nodes();
+    other.store.isCutOff = true;
+    requests.send({ leaseId });
+    expect(await refusalOf(stream.next())).toMatchObject({ kind: "store-unavailable" });
   });
 });
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import Database from "libsql";
+import pg from "pg";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/health/v1/health_pb.js";
 import { TimelineSubject } from "../../gen/pulse/v1/registry_service_pb.js";
@@ -13,6 +14,7 @@ import { type PulseOptions, StartError, startPulse } from "../../src/pulse/index
 import { eventually } from "../support/eventually.js";
 import { HeartbeatClient } from "../support/heartbeat-client.js";
 import { ManualClock } from "../support/manual-clock.js";
+import { createDatabase, describePostgres } from "../support/postgres.js";
 import { HAUL, PROTOCOLS, TestPulse, type WireProtocol } from "../support/pulse.js";
 import { recordingLog } from "../support/recording-log.js";
 import { failure } from "../support/status.js";
@@ -119,12 +121,48 @@ describe("Pulse does not start", () => {
     expect(await refusal({})).toMatch(/newer Pulse \(schema 99, .*: start that version/);
   });
 
+  it.each(["mysql://db/pulse", "db.example.org", ""])(
+    "with %j for a database, and says what one looks like",
+    async (database) => {
+      expect(await refusal({ database })).toMatch(
+        /must be given as a URL such as postgres:\/\/user@host:5432\/pulse/,
+      );
+    },
+  );
+
+  it("with a database where nobody answers, and shows no password", async () => {
+    const occupant = await occupy();
+    const { port } = occupant.address() as { port: number };
+    await new Promise((resolve) => occupant.close(resolve));
+    const database = `postgres://pulse:s3cret@127.0.0.1:${port}/registry`;
+    const message = await refusal({ database });
+    expect(message).toContain(`postgres://127.0.0.1:${port}/registry cannot be used`);
+    expect(message).toMatch(/start it, or give another URL/);
+    expect(message + JSON.stringify(log.lines)).not.toContain("s3cret");
+  });
+
   it("but gives back what it had taken, so that it starts once the cause is gone", async () => {
     const occupant = await occupy();
     const { port } = occupant.address() as { port: number };
     await refusal({ listen: { ...LOOPBACK, port } });
     await new Promise((resolve) => occupant.close(resolve));
     expect((await start({ listen: { ...LOOPBACK, port } })).port).toBe(port);
+  });
+});
+
+describePostgres("Pulse that does not start on a shared database", () => {
+  it("gives back its place among the nodes, and leaves no timer behind", async () => {
+    const { url } = await createDatabase();
+    await writeFile(join(directory, "tokens"), "");
+    const secretKey = "0".repeat(64);
+    expect(await refusal({ database: url, secretKey })).toMatch(/ENOTDIR.*--data/);
+    await rm(join(directory, "tokens"));
+    await start({ database: url, secretKey });
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    const { rows } = await client.query("select name from nodes");
+    await client.end();
+    expect(rows).toHaveLength(1);
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -88,7 +88,10 @@ describe("the token files", () => {
   let store: MemoryStore;
   let registry: Registry;
   let log: ReturnType<typeof recordingLog>;
+  /** Other Pulses use the store. */
+  let isShared: boolean;
   beforeEach(async () => {
+    isShared = false;
     log = recordingLog();
     directory = join(await mkdtemp(join(tmpdir(), "tokens-")), "tokens");
     store = new MemoryStore();
@@ -109,7 +112,7 @@ describe("the token files", () => {
       gatherMs: 0,
     });
   }
-  const prepare = () => prepareTokenFiles(directory, registry, random, log);
+  const prepare = () => prepareTokenFiles({ directory, isShared, registry, random, log });
   const read = async (name: string) => (await readFile(join(directory, name), "utf8")).trim();
   /** Scopes of the token in a file, or why it is refused. */
   async function scopesOf(name: string): Promise<string> {
@@ -205,6 +208,49 @@ describe("the token files", () => {
     },
   );
 
+  describe("of a Pulse that shares its store", () => {
+    /** The directory of another node on the same store. */
+    const elsewhere = () => join(directory, "..", "other", "tokens");
+    const prepareElsewhere = () =>
+      prepareTokenFiles({ directory: elsewhere(), isShared, registry, random, log });
+    beforeEach(() => {
+      isShared = true;
+    });
+
+    it("are made by its first start, though others have made theirs, and all are good", async () => {
+      await prepare();
+      const files = await prepareElsewhere();
+      expect(tokenCount()).toBe(4);
+      const [mine, other] = await Promise.all([
+        read("admin.token"),
+        readFile(files.admin, "utf8").then((text) => text.trim()),
+      ]);
+      expect(mine).not.toBe(other);
+      for (const token of [mine, other])
+        expect(verifyToken(`Bearer ${token}`, (id) => registry.catalog.token(id)).scopes).toEqual([
+          "admin",
+        ]);
+    });
+
+    it("stay as they are at its next start, and what was taken away is not made again", async () => {
+      await prepare();
+      const before = await read("service.token");
+      await rm(join(directory, "admin.token"));
+      await restart();
+      await prepare();
+      expect(await read("service.token")).toBe(before);
+      expect(await names()).toEqual(["service.token"]);
+      expect(tokenCount()).toBe(2);
+    });
+
+    it("are copied from another node, and then are no new tokens", async () => {
+      await prepare();
+      await cp(directory, elsewhere(), { recursive: true });
+      await prepareElsewhere();
+      expect(tokenCount()).toBe(2);
+    });
+  });
+
   it("are both there before either counts: a first start that is cut short is made up for", async () => {
     const cutShort: Registry = {
       ...registry,
@@ -213,7 +259,9 @@ describe("the token files", () => {
         throw new Error("killed once the first token was durable");
       },
     };
-    await expect(prepareTokenFiles(directory, cutShort, random, log)).rejects.toThrow("killed");
+    await expect(
+      prepareTokenFiles({ directory, isShared, registry: cutShort, random, log }),
+    ).rejects.toThrow("killed");
     await restart();
     await prepare();
     expect(await scopesOf("service.token")).toBe("register,discover");

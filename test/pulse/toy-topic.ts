@@ -9,7 +9,7 @@ import {
   WatchHub,
   type WatchPolicy,
 } from "../../src/pulse/watch-hub.js";
-import type { Meta, WatchTopic } from "../../src/pulse/watch-topic.js";
+import type { Meta, StateMeta, WatchTopic } from "../../src/pulse/watch-topic.js";
 import type { Watcher } from "../../src/pulse/watcher.js";
 import { commitOf, serviceRecord } from "../store/sample-records.js";
 import { settle } from "../support/manual-clock.js";
@@ -56,7 +56,7 @@ export class ToyTopic implements WatchTopic<ServiceRecord, ServiceTraits, ToyRes
     this.#make(id, false);
     return ({ reason, ...meta }) => respond(`delete ${id} (${reason})`, meta);
   };
-  readonly bookmark = (meta: Meta) => respond("bookmark", meta);
+  readonly bookmark = (meta: StateMeta) => respond("bookmark", meta);
 
   #textOf({ id, spec, apiKey }: ServiceRecord, withCredentials: boolean): string {
     this.#make(id, withCredentials);
@@ -69,8 +69,8 @@ export class ToyTopic implements WatchTopic<ServiceRecord, ServiceTraits, ToyRes
   }
 }
 
-function respond(text: string, { revision, token }: Meta): ToyResponse {
-  return { text: `${text} @${revision}`, token };
+function respond(text: string, { revision, token, stale }: Meta & Partial<StateMeta>): ToyResponse {
+  return { text: `${text} @${revision}${stale ? ", stale" : ""}`, token };
 }
 
 /** A hub over toys that a test changes: `red a` is the service a of type red. */
@@ -80,6 +80,8 @@ export class ToyHub {
   readonly hub: WatchHub<ServiceRecord, ServiceTraits, ToyResponse>;
   readonly log = recordingLog();
   now = 0;
+  /** Others may have committed what is not known here. */
+  isStale = false;
 
   constructor(policy: Partial<WatchPolicy> = {}, maxCommits = 1_000) {
     this.history = new History(
@@ -91,6 +93,7 @@ export class ToyHub {
       history: this.history,
       policy: { ...DEFAULT_WATCH_POLICY, ...policy },
       now: () => this.now,
+      isStale: () => this.isStale,
       log: this.log,
     });
   }

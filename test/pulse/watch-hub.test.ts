@@ -364,3 +364,48 @@ describe("a message that cannot be made", () => {
     expect(toys.topic.made).toBe(0);
   });
 });
+
+describe("a hub that may be behind", () => {
+  it("says so in snapshots and bookmarks, and no more once it is not", async () => {
+    const toys = new ToyHub();
+    toys.commit("red a");
+    const before = toys.watch();
+    toys.isStale = true;
+    const stale = toys.watch();
+    toys.interval();
+    toys.isStale = false;
+    const after = toys.watch();
+    expect(await before.read()).toEqual(["first [red a] @1"]); // a bookmark beside what waits says nothing
+    expect(await stale.read()).toEqual(["first [red a] @1, stale"]);
+    expect(await after.read()).toEqual(["first [red a] @1"]);
+    toys.isStale = true;
+    toys.interval();
+    expect(await after.read()).toEqual(["bookmark @1, stale"]);
+    toys.isStale = false;
+    toys.interval();
+    expect(await after.read()).toEqual(["bookmark @1"]);
+  });
+
+  it("never takes a watcher back in time: one that knows a later commit is refused", () => {
+    const toys = new ToyHub();
+    toys.commit("red a");
+    toys.isStale = true;
+    const watch = () => toys.watch("", { token: tokenAt(2n) });
+    expect(watch).toThrow(DomainError);
+    try {
+      watch();
+    } catch (error) {
+      expect(refusalOf(error)).toMatchObject({ kind: "store-unavailable" });
+    }
+    expect(toys.hub.size).toBe(0);
+    toys.isStale = false;
+    expect(watch).not.toThrow();
+  });
+
+  it("lets others resume that know no more than it does", async () => {
+    const toys = new ToyHub();
+    toys.commit("red a");
+    toys.isStale = true;
+    expect(await toys.watch("", { token: tokenAt(1n) }).read()).toEqual(["bookmark @1, stale"]);
+  });
+});

@@ -6,7 +6,7 @@ import { serviceRecord } from "../store/sample-records.js";
 import { type ToyResponse, ToyTopic } from "./toy-topic.js";
 
 const PART_SIZE = 64 * 1_024;
-const POINT = { revision: 7n, token: "t7" };
+const POINT = { revision: 7n, token: "t7", stale: false };
 
 let topic: ToyTopic;
 let view: WatchView<ServiceRecord, ServiceTraits, ToyResponse>;
@@ -57,7 +57,7 @@ describe("a snapshot", () => {
     const first = view.snapshot("first", POINT);
     expect(view.snapshot("first", POINT)).toBe(first);
     expect(texts(view.snapshot("future", POINT))).toEqual(["future [download-client a] @7"]);
-    const later = { revision: 8n, token: "t8" };
+    const later = { revision: 8n, token: "t8", stale: false };
     expect(tokens(view.snapshot("first", later))).toEqual(["t8"]);
     const before = view.snapshot("first", later);
     view.forgetOpenings();

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { watchStore } from "../../src/pulse/watched-store.js";
 import { StoreDivergedError, StoreUnavailableError } from "../../src/store/store.js";
+import { requestOf } from "../store/sample-records.js";
 import { MemoryStore } from "../support/memory-store.js";
 import { recordingLog } from "../support/recording-log.js";
 
@@ -17,7 +18,7 @@ it("says once that the store cannot be written, and once that it can again", asy
   expect([await write(), await write()]).toEqual(["the disk is full", "the disk is full"]);
   expect([watched.isAvailable, changes]).toEqual([false, [false]]);
   store.failure = undefined;
-  await watched.commit([], 0n);
+  await watched.commit(requestOf([]));
   expect([watched.isAvailable, changes]).toEqual([true, [false, true]]);
   expect(log.lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
     "error store.unavailable",
@@ -29,6 +30,6 @@ it("does not take another error for the store's", async () => {
   const store = new MemoryStore();
   store.failure = new StoreDivergedError("someone else wrote");
   const watched = watchStore(store, recordingLog(), () => {});
-  await expect(watched.commit([], 0n)).rejects.toThrow("someone else wrote");
+  await expect(watched.commit(requestOf([]))).rejects.toThrow("someone else wrote");
   expect(watched.isAvailable).toBe(true);
 });

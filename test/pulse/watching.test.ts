@@ -17,7 +17,9 @@ import { readResumeToken, writeResumeToken } from "../../src/pulse/resume-token.
 import type { WatchPolicy } from "../../src/pulse/watch-hub.js";
 import type { Watcher } from "../../src/pulse/watcher.js";
 import { Fleet, RecordingStream } from "../support/fleet.js";
-import { settle } from "../support/manual-clock.js";
+import { FleetNode } from "../support/fleet-node.js";
+import { ManualClock, settle } from "../support/manual-clock.js";
+import { SharedDatabase } from "../support/shared-memory-store.js";
 import { Reader } from "./toy-topic.js";
 
 type Response = WatchDownloadClientsResponse | WatchServicesResponse;
@@ -400,4 +402,27 @@ it("a filter of entries makes a DELETE of one that does not match any more", asy
     "DELETE haul (expired) @2",
     "PUT haul:ONLINE:re-registered (re-registered) @3",
   ]);
+});
+
+it("a history that was loaded anew ends all watches, which are told to resume", async () => {
+  const clock = new ManualClock();
+  const database = new SharedDatabase(clock);
+  const [a, b] = [await FleetNode.start(clock, database), await FleetNode.start(clock, database)];
+  const watchers = [a.engine.watching.services, a.engine.watching.downloadClients].map((hub) =>
+    hub.watch({
+      matches: () => true,
+      withCredentials: false,
+      filterKey: "",
+      resumeToken: "",
+      tokenId: "t",
+    }),
+  );
+  a.store.isCutOff = true;
+  await b.register(1);
+  database.compact(1n);
+  a.store.isCutOff = false;
+  await clock.advance(1_500);
+  for (const watcher of watchers)
+    await expect(watcher.next()).rejects.toMatchObject({ refusal: { kind: "lagging" } });
+  expect(a.engine.watching.services.size).toBe(0);
 });

@@ -3,6 +3,7 @@ import type { Commit } from "../../src/core/change.js";
 import type { Command } from "../../src/core/decision.js";
 import { DomainError, type Refusal } from "../../src/core/errors.js";
 import type { RegisterRequest } from "../../src/core/registration.js";
+import type { Holding } from "../../src/core/service.js";
 import { checkServiceSpec, type RawServiceSpec } from "../../src/core/service-spec.js";
 
 /** A registry without a store: decides and applies, so that the rules can be tested alone. */
@@ -17,6 +18,8 @@ export class Decisions {
   readonly commits: Commit[] = [];
   at = 1_000;
   registryNow = 0;
+  /** Where leases stand in a store that is shared. */
+  readonly holdings = new Map<string, Holding>();
   #ids = 0;
 
   run<Outcome>(command: Command<Outcome>): Outcome {
@@ -26,6 +29,7 @@ export class Decisions {
       revision: draft.revision + 1n,
       at: this.at,
       registryNow: this.registryNow,
+      holdingOf: (serviceId) => this.holdings.get(serviceId),
       newId: () => `id-${++this.#ids}`,
       newSecret: () => `secret-${++this.#ids}`,
     });

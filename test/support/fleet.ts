@@ -3,7 +3,9 @@ import { type RegisterRequest, register } from "../../src/core/registration.js";
 import { RegistryTime } from "../../src/core/registry-time.js";
 import { type Expiry, startExpiry } from "../../src/pulse/expiry.js";
 import { DEFAULT_HISTORY_POLICY, History, type HistoryPolicy } from "../../src/pulse/history.js";
-import { type LeaseStream, Leases } from "../../src/pulse/leases.js";
+import { Leases } from "../../src/pulse/leases.js";
+import type { LeaseStream } from "../../src/pulse/live-lease.js";
+import { startPresenceFlush } from "../../src/pulse/presence-flush.js";
 import { createRegistry, type Registry } from "../../src/pulse/registry.js";
 import { DEFAULT_WATCH_POLICY, type WatchPolicy } from "../../src/pulse/watch-hub.js";
 import { startWatching, type Watching } from "../../src/pulse/watching.js";
@@ -40,6 +42,7 @@ export class Fleet {
   leases!: Leases;
   watching!: Watching;
   expiry!: Expiry;
+  flush!: { stop(): Promise<void> };
   registryNow!: () => number;
 
   private constructor(
@@ -97,18 +100,18 @@ export class Fleet {
     });
     this.expiry = startExpiry({
       leases: this.leases,
-      store,
       clock,
       registryNow,
       windowMs: this.#policy.defaultTtlMs,
       log,
       onHold: (isHeld) => this.holds.push(isHeld),
     });
+    this.flush = startPresenceFlush({ leases: this.leases, store, clock, registryNow, log });
   }
 
   /** Ends this run, with a last flush or by SIGKILL, and begins the next after `downMs`. */
   async restart(how: "stop" | "kill", downMs: number): Promise<void> {
-    if (how === "stop") await this.expiry.stop();
+    if (how === "stop") await this.flush.stop();
     this.clock.cancelAll();
     this.clock.stall(downMs);
     await this.#run();
