@@ -1,15 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Clients, HAUL, PROTOCOLS, Scope, TestPulse } from "../support/pulse.js";
+import { eventually } from "../support/eventually.js";
+import { type Clients, HAUL, Scope } from "../support/pulse.js";
+import { describeContract, type PulseUnderTest } from "../support/pulse-nodes.js";
 import { failure } from "../support/status.js";
-
-let pulse: TestPulse;
-const tokens = new Map<string, string>();
-beforeAll(async () => {
-  pulse = await TestPulse.start();
-  for (const scope of [Scope.REGISTER, Scope.DISCOVER, Scope.OBSERVE, Scope.ADMIN])
-    tokens.set(Scope[scope], await pulse.token(scope));
-});
-afterAll(() => pulse.stop());
 
 /** Every RPC, and the scopes that let it pass. */
 const RPCS: readonly [string, (clients: Clients) => Promise<unknown>, readonly string[]][] = [
@@ -53,7 +46,16 @@ const RPCS: readonly [string, (clients: Clients) => Promise<unknown>, readonly s
 const rpcsOver = (protocol: string) =>
   RPCS.filter(([name]) => protocol === "gRPC" || name !== "Heartbeat");
 
-describe.each(PROTOCOLS)("over %s", (protocol) => {
+describeContract(({ protocol, behindMs, start }) => {
+  let pulse: PulseUnderTest;
+  const tokens = new Map<string, string>();
+  beforeAll(async () => {
+    pulse = await start();
+    for (const scope of [Scope.REGISTER, Scope.DISCOVER, Scope.OBSERVE, Scope.ADMIN])
+      tokens.set(Scope[scope], await pulse.token(scope));
+  });
+  afterAll(() => pulse.stop());
+
   describe.each(rpcsOver(protocol))("%s", (_, call, allowed) => {
     it.each(["REGISTER", "DISCOVER", "OBSERVE", "ADMIN"])("with scope %s", async (scope) => {
       const outcome = await call(pulse.clients(protocol, tokens.get(scope))).then(
@@ -116,10 +118,12 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     await downloadClients.listDownloadClients({});
     const { token } = await admin.revokeToken({ id: made.id });
     expect(token?.revokeTime).toBeDefined();
-    expect(await failure(downloadClients.listDownloadClients({}))).toMatchObject({
-      code: "Unauthenticated",
-      reason: "TOKEN_INVALID",
-    });
+    const refused = async () =>
+      expect(await failure(downloadClients.listDownloadClients({}))).toMatchObject({
+        code: "Unauthenticated",
+        reason: "TOKEN_INVALID",
+      });
+    await eventually(refused, behindMs);
     const listed = (await admin.listTokens({})).tokens.find(({ id }) => id === made.id);
     expect(listed).toMatchObject({ name: "to revoke", scopes: [Scope.OBSERVE] });
     expect((await admin.revokeToken({ id: made.id })).token).toEqual(token);

@@ -11,7 +11,8 @@ import { TestOutcome } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { FakeQBittorrent, serve } from "../adapters/fake-client.js";
 import { HeartbeatClient } from "../support/heartbeat-client.js";
-import { type Clients, HAUL, LONG_TTL, PROTOCOLS, Scope, TestPulse } from "../support/pulse.js";
+import { type Clients, HAUL, LONG_TTL, Scope } from "../support/pulse.js";
+import { describeContract, type PulseUnderTest } from "../support/pulse-nodes.js";
 import { failure } from "../support/status.js";
 
 /** Every path that a mask may name, of an AUTO and of a MANUAL entry. */
@@ -20,11 +21,11 @@ const ACCESS_PATHS = ["host", "port", "use_ssl", "url_base", "username", "passwo
 
 type Change = MessageInitShape<typeof DownloadClientSchema>;
 
-describe.each(PROTOCOLS)("over %s", (protocol) => {
-  let pulse: TestPulse;
+describeContract(({ protocol, start }) => {
+  let pulse: PulseUnderTest;
   let { registry, downloadClients, tokens }: Clients = {} as Clients;
   beforeAll(async () => {
-    pulse = await TestPulse.start();
+    pulse = await start();
     ({ registry, downloadClients, tokens } = pulse.clients(
       protocol,
       await pulse.fileToken("admin"),

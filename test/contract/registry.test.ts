@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   AuthScheme,
   Availability,
@@ -7,15 +7,16 @@ import {
 } from "../../gen/pulse/v1/download_client_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
-import { type Clients, HAUL, PROTOCOLS, TestPulse } from "../support/pulse.js";
+import { type Clients, HAUL } from "../support/pulse.js";
+import { describeContract, type PulseUnderTest } from "../support/pulse-nodes.js";
 import { failure } from "../support/status.js";
 
 // The same promises by every protocol: what differs is only how the bytes travel.
-describe.each(PROTOCOLS)("over %s", (protocol) => {
-  let pulse: TestPulse;
+describeContract(({ protocol, start }) => {
+  let pulse: PulseUnderTest;
   let { registry, downloadClients }: Clients = {} as Clients;
   beforeAll(async () => {
-    pulse = await TestPulse.start();
+    pulse = await start();
     ({ registry, downloadClients } = pulse.clients(protocol, await pulse.fileToken("service")));
   });
   afterAll(() => pulse.stop());

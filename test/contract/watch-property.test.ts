@@ -15,16 +15,11 @@ import { Scope, TestPulse, type WireProtocol } from "../support/pulse.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { grpcWatch } from "../support/watch-grpc.js";
 import { pick, RandomOperations } from "../support/watch-operations.js";
-import { type OpenWatch, RecordedWatcher, recorded } from "../support/watch-recorder.js";
-import {
-  changedId,
-  placeOf,
-  type RecordedResponse,
-  type RecordedStream,
-  type State,
-  stateDifference,
-} from "../support/watch-recording.js";
-import { entryText, serviceText, TrueHistory, type View } from "../support/watch-truth.js";
+import { type OpenWatch, RecordedWatcher } from "../support/watch-recorder.js";
+import { changedId, placeOf, type State, stateDifference } from "../support/watch-recording.js";
+import { replayOf } from "../support/watch-replay.js";
+import { SpiedHistory } from "../support/watch-spy.js";
+import { entryText, serviceText, type View } from "../support/watch-truth.js";
 import {
   atomic,
   bookmarkable,
@@ -186,7 +181,7 @@ async function startRun(random: Random) {
     forgetAfterMs: pick(random, [300, 1_000_000]),
   };
   const workers = pick(random, [1, 6]);
-  const history = new TrueHistory();
+  const history = new SpiedHistory();
   const pulse = await TestPulse.start(options);
   const admin = await pulse.fileToken("admin");
   const discover = await pulse.token(Scope.DISCOVER);
@@ -321,23 +316,8 @@ async function startRun(random: Random) {
 
     /** Cuts each watcher off at some moments, and resumes from there. */
     async replay(): Promise<Replay[]> {
-      const cuts = watched.flatMap(({ watcher, open }) => {
-        const moments = watcher.moments();
-        const ahead = moments.filter(({ isAhead }) => isAhead);
-        return [...sample(random, moments, 4), ...sample(random, ahead, 6)].map((cut) => ({
-          watcher,
-          open,
-          cut,
-        }));
-      });
-      return Promise.all(
-        cuts.map(async ({ watcher, open, cut }) => {
-          const streams = await catchUp(open, cut.token);
-          const token = streams.at(-1)?.responses.at(-1)?.token ?? "";
-          const expected = watcher.truth.stateAt(token) ?? new Map();
-          return { name: watcher.name, before: cut.state, streams, expected };
-        }),
-      );
+      const replays = watched.map(({ watcher, open }) => replayOf(random, watcher, open, isOdd));
+      return (await Promise.all(replays)).flat();
     },
 
     async stop(): Promise<void> {
@@ -347,36 +327,6 @@ async function startRun(random: Random) {
       history.uninstall();
     },
   };
-}
-
-/** So many of them, or all. */
-function sample<Item>(random: Random, items: readonly Item[], count: number): readonly Item[] {
-  return items.length <= count ? items : Array.from({ length: count }, () => pick(random, items));
-}
-
-/** What a watcher with this token is told until it has caught up, should it be cut off on the way. */
-async function catchUp(open: OpenWatch, token: string): Promise<RecordedStream[]> {
-  const streams: RecordedStream[] = [];
-  let newest = token;
-  for (;;) {
-    const controller = new AbortController();
-    const responses: RecordedResponse[] = [];
-    const stream = { openedWith: newest, responses, end: "caught up" };
-    streams.push(stream);
-    try {
-      for await (const message of open(newest, controller.signal)) {
-        const response = recorded(message);
-        responses.push(response);
-        if (response.token !== "") newest = response.token;
-        if (response.event.kind === "bookmark") return streams;
-      }
-    } catch (error) {
-      stream.end = String(error);
-      if (isOdd(stream.end)) throw error;
-    } finally {
-      controller.abort();
-    }
-  }
 }
 
 /** What happened to watchers, by its name. */

@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { fromJsonString } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
@@ -7,7 +6,10 @@ import { Availability, type DownloadClient } from "../../gen/pulse/v1/download_c
 import { ListDownloadClientsResponseSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { connectPulse, type PulseConnection } from "../../src/client/index.js";
 import { eventually } from "./eventually.js";
+import { freePort } from "./free-port.js";
 import { createProgramGroup, type ProgramGroup, type RunningProgram } from "./processes.js";
+
+export { freePort };
 
 /** Pulse and Hauls as processes, as an operator runs them, on one data directory. */
 export class Stack {
@@ -132,17 +134,4 @@ export class Stack {
     for (const connection of this.#connections) connection.close();
     await this.group.stop();
   }
-}
-
-/** A port of 127.0.0.1 that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,15 +1,13 @@
 import { clone, toJsonString } from "@bufbuild/protobuf";
-import { vi } from "vitest";
 import {
   type DownloadClient,
   type DownloadClientOverrides,
   DownloadClientSchema,
 } from "../../gen/pulse/v1/download_client_pb.js";
 import { type Service, ServiceSchema } from "../../gen/pulse/v1/service_pb.js";
-import { Catalog } from "../../src/core/catalog.js";
+import type { Catalog } from "../../src/core/catalog.js";
 import { downloadClientOf, serviceOf } from "../../src/pulse/convert.js";
 import { writeResumeToken } from "../../src/pulse/resume-token.js";
-import { SqliteStore } from "../../src/store/sqlite-store.js";
 import {
   placeOf,
   type State,
@@ -27,66 +25,44 @@ export interface View<Item> {
 }
 
 /** The registry right after one commit. */
-interface Moment {
+export interface Moment {
+  readonly point: PointOfHistory;
+  /** A resume token that names the commit. */
   readonly token: string;
-  readonly revision: bigint;
   readonly parent: Moment | undefined;
   readonly entries: ReadonlyMap<string, DownloadClient>;
   readonly services: ReadonlyMap<string, Service>;
 }
 
+/** A commit's place, and the registry's epoch. */
+export interface PointOfHistory {
+  readonly epoch: string;
+  readonly revision: bigint;
+  readonly stamp: string;
+}
+
 /**
- * What was really committed: the whole registry at every commit, made from what the
- * store was given and from nothing that watches are made of. It sees the stores of
- * all Pulses of this process while it is installed.
+ * What was really committed: the whole registry at every commit, made from what was
+ * stored and from nothing that watches are made of.
  */
 export class TrueHistory {
   readonly #moments = new Map<string, Moment>();
-  /** What a store read that is not what was committed to it. */
-  readonly broken: string[] = [];
-  readonly #restore: () => void;
-
-  constructor() {
-    const { load, commit } = SqliteStore.prototype;
-    const open = new WeakMap<SqliteStore, { catalog: Catalog; epoch: string; newest: Moment }>();
-    const history = this;
-    const loading = vi.spyOn(SqliteStore.prototype, "load").mockImplementation(async function (
-      this: SqliteStore,
-      maxHistory,
-    ) {
-      const stored = await load.call(this, maxHistory);
-      const catalog = Catalog.load(stored);
-      open.set(this, { catalog, epoch: stored.epoch, newest: history.#opened(catalog, stored) });
-      return stored;
-    });
-    const committing = vi.spyOn(SqliteStore.prototype, "commit").mockImplementation(async function (
-      this: SqliteStore,
-      commits,
-      previous,
-    ) {
-      await commit.call(this, commits, previous);
-      const store = open.get(this);
-      for (const { stamp, revision, ...records } of store ? commits : []) {
-        if (!store) continue;
-        store.catalog.apply({ stamp, revision, ...records });
-        const point = { epoch: store.epoch, revision, stamp };
-        store.newest = history.#add(momentOf(store.catalog, point, store.newest));
-      }
-    });
-    this.#restore = () => {
-      loading.mockRestore();
-      committing.mockRestore();
-    };
-  }
-
-  /** To be called at the end. */
-  uninstall(): void {
-    this.#restore();
-  }
 
   /** How many commits were seen. */
   get size(): number {
     return this.#moments.size;
+  }
+
+  /** The registry as it is right after a commit that follows `parent`. */
+  add(catalog: Catalog, point: PointOfHistory, parent: Moment | undefined): Moment {
+    const moment = momentOf(catalog, point, parent);
+    this.#moments.set(moment.token, moment);
+    return moment;
+  }
+
+  /** The moment of that commit, which is there already. */
+  at(point: PointOfHistory): Moment | undefined {
+    return this.#moments.get(writeResumeToken(point));
   }
 
   entries(view: View<DownloadClient>): Truth {
@@ -118,45 +94,31 @@ export class TrueHistory {
           const ids = [...new Set([...before.keys(), ...after.keys()])].filter(
             (id) => before.get(id) !== after.get(id),
           );
-          commits.unshift({ revision: moment.revision, ids });
+          commits.unshift({ revision: moment.point.revision, ids });
         }
         return moment && commits;
       },
     };
   }
-
-  #opened(
-    catalog: Catalog,
-    { epoch, revision, stamp }: { epoch: string; revision: bigint; stamp: string },
-  ): Moment {
-    const read = momentOf(catalog, { epoch, revision, stamp }, undefined);
-    const written = this.#moments.get(read.token);
-    if (!written) return this.#add(read);
-    const all = { matches: () => true, withCredentials: true };
-    const difference =
-      stateDifference(
-        textsOf(read.entries, all, entryText),
-        textsOf(written.entries, all, entryText),
-      ) ??
-      stateDifference(
-        textsOf(read.services, all, serviceText),
-        textsOf(written.services, all, serviceText),
-      );
-    if (difference !== undefined) this.broken.push(`read at ${revision}: ${difference}`);
-    return written;
-  }
-
-  #add(moment: Moment): Moment {
-    this.#moments.set(moment.token, moment);
-    return moment;
-  }
 }
 
-function momentOf(
-  catalog: Catalog,
-  point: { readonly epoch: string; readonly revision: bigint; readonly stamp: string },
-  parent: Moment | undefined,
-): Moment {
+/** In what the registry differs from what it was at that moment; undefined: in nothing. */
+export function catalogDifference(catalog: Catalog, moment: Moment): string | undefined {
+  const read = momentOf(catalog, moment.point, undefined);
+  const all = { matches: () => true, withCredentials: true };
+  return (
+    stateDifference(
+      textsOf(read.entries, all, entryText),
+      textsOf(moment.entries, all, entryText),
+    ) ??
+    stateDifference(
+      textsOf(read.services, all, serviceText),
+      textsOf(moment.services, all, serviceText),
+    )
+  );
+}
+
+function momentOf(catalog: Catalog, point: PointOfHistory, parent: Moment | undefined): Moment {
   const entries = [...catalog.entries()].map((resolved) => {
     const { entry, service } = resolved;
     return [
@@ -169,8 +131,8 @@ function momentOf(
     once(service, service, () => serviceOf(service, 0)),
   ]);
   return {
+    point,
     token: writeResumeToken(point),
-    revision: point.revision,
     parent,
     entries: new Map(entries as [string, DownloadClient][]),
     services: new Map(services as [string, Service][]),
@@ -191,15 +153,23 @@ function once<Message>(record: object, other: object, make: () => Message): Mess
   return made;
 }
 
-function textsOf<Item>(
+/** Of messages, which never change either: most of a registry is the same after each commit. */
+const textsWithCredentials = new WeakMap<object, string>();
+const textsWithout = new WeakMap<object, string>();
+
+function textsOf<Item extends object>(
   items: ReadonlyMap<string, Item>,
   { matches, withCredentials }: View<Item>,
   textOf: (item: Item, withCredentials: boolean) => string,
 ): State {
+  const texts = withCredentials ? textsWithCredentials : textsWithout;
+  const cached = (item: Item) => {
+    const text = texts.get(item) ?? textOf(item, withCredentials);
+    texts.set(item, text);
+    return text;
+  };
   return new Map(
-    [...items]
-      .filter(([, item]) => matches(item))
-      .map(([id, item]) => [id, textOf(item, withCredentials)]),
+    [...items].filter(([, item]) => matches(item)).map(([id, item]) => [id, cached(item)]),
   );
 }
 
