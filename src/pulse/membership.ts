@@ -12,8 +12,9 @@ import {
 import { shareRuns } from "./shared-run.js";
 
 const RENEW_INTERVAL_MS = 1_000;
-/** Reports cost more than the row: they are written so much more seldom. */
-const RENEWALS_PER_REPORT = 5;
+/** Reports cost more than the row: they are written so much more seldom, and the larger they are. */
+const RENEWALS_PER_REPORT = 2;
+const REPORT_SIZE_PER_RENEWAL = 100_000;
 
 export interface MembershipOptions {
   readonly shared: SharedStore;
@@ -55,6 +56,9 @@ export async function joinNodes(options: MembershipOptions): Promise<Membership>
   let nodeId = random.uuid();
   let renewedAt = clock.now();
   let mustStartAnew = false;
+  /** Renewals so far, and at which of them it tells what it knows. */
+  let count = 0;
+  let nextReport = RENEWALS_PER_REPORT;
   /** Nodes that renew their rows no more. */
   let dead: readonly NodeInfo[] = [];
   /** What concerns the others, and may take long: the next renewal does not wait for it. */
@@ -73,13 +77,13 @@ export async function joinNodes(options: MembershipOptions): Promise<Membership>
   const running = run();
 
   async function run(): Promise<void> {
-    for (let count = 1; ; count++) {
+    for (count = 1; ; count++) {
       await sleep(clock, RENEW_INTERVAL_MS, stopping.signal).catch(() => {});
       if (stopping.signal.aborted) return;
       await attempt(async () => {
         if (mustStartAnew) await giveUp();
         await renew();
-        beside ??= attempt(() => lookAfterOthers(count % RENEWALS_PER_REPORT === 0)).then(() => {
+        beside ??= attempt(() => lookAfterOthers(count >= nextReport)).then(() => {
           beside = undefined;
         });
       });
@@ -98,7 +102,10 @@ export async function joinNodes(options: MembershipOptions): Promise<Membership>
 
   async function lookAfterOthers(mayReport: boolean): Promise<void> {
     for (const { id, name } of dead) await bury(id, name);
-    if (mayReport) options.hearReports(await shared.exchangeReports(nodeId, options.report()));
+    if (!mayReport) return;
+    const report = options.report();
+    nextReport = count + Math.max(RENEWALS_PER_REPORT, report.length / REPORT_SIZE_PER_RENEWAL);
+    options.hearReports(await shared.exchangeReports(nodeId, report));
   }
 
   async function giveUp(): Promise<void> {

@@ -69,7 +69,7 @@ describePostgresServer("nodes", () => {
     node.thaw();
     expect([...new Set(writes.map(({ outcome }) => outcome))]).toEqual(["ok"]);
     expect(longestMs(writes)).toBeGreaterThan(1_000); // it did have the clock
-    expect(longestMs(writes)).toBeLessThan(2_000);
+    expect(longestMs(writes)).toBeLessThan(2_500); // 2 s, and what a busy machine adds
     expect(run.fleet.longestAbsenceMs(since)).toBeLessThan(TTL_MS);
     await rush.stop();
     await eventually(() => expect(node.said("node.rejoined")).toBe(1));
