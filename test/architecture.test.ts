@@ -87,9 +87,15 @@ describe("packages", () => {
     expect(offenders(({ from, to }) => from !== "wire" && wireOnly.test(to))).toEqual([]);
   });
 
-  it("the database driver is named in one file, so that another can take its place", () => {
+  it("SQLite's driver is named in one file, so that another can take its place", () => {
     const files = imports.filter(({ to }) => to === "libsql").map(({ file }) => file);
     expect([...new Set(files)]).toEqual(["src/store/sqlite.ts"]);
+  });
+
+  it("PostgreSQL's driver, and SQL, are known to store alone", () => {
+    const isDriver = ({ to }: { readonly to: string }) => to === "pg" || to.startsWith("kysely");
+    expect(imports.some(isDriver)).toBe(true);
+    expect(offenders(({ from, to }) => from !== "store" && isDriver({ to }))).toEqual([]);
   });
 
   it("core does no I/O: its rules run anywhere, and its tests need nothing", () => {
