@@ -1,5 +1,10 @@
 import type { Log } from "../lib/log.js";
-import { type SharedStore, type Store, StoreUnavailableError } from "../store/store.js";
+import {
+  type CommitRequest,
+  type SharedStore,
+  type Store,
+  StoreUnavailableError,
+} from "../store/store.js";
 
 /** A store that says when it cannot be used, and when it can be used again. */
 export interface WatchedStore extends Store {
@@ -17,16 +22,31 @@ export function watchStore(
 ): WatchedStore {
   let isAvailable = true;
 
-  async function watch<T>(use: Promise<T>): Promise<T> {
-    let result: T;
+  /** What is only read says nothing of a database that is full, or a standby. */
+  async function watchRead<T>(use: Promise<T>): Promise<T> {
     try {
-      result = await use;
+      return await use;
     } catch (error) {
       if (error instanceof StoreUnavailableError) setAvailable(false, error);
       throw error;
     }
+  }
+
+  async function watchWrite<T>(use: Promise<T>): Promise<T> {
+    const result = await watchRead(use);
     setAvailable(true);
     return result;
+  }
+
+  async function watchCommit(request: CommitRequest): Promise<void> {
+    let mustWrite = false;
+    const decide: CommitRequest["decide"] = (news) => {
+      const commits = request.decide(news);
+      mustWrite = commits.length > 0;
+      return commits;
+    };
+    await watchRead(store.commit({ ...request, decide }));
+    if (mustWrite) setAvailable(true);
   }
 
   function setAvailable(next: boolean, error?: Error): void {
@@ -42,24 +62,26 @@ export function watchStore(
       return isAvailable;
     },
     load: (maxHistory) => store.load(maxHistory),
-    commit: (request) => watch(store.commit(request)),
-    flush: (flush) => watch(store.flush(flush)),
-    compact: (revision) => watch(store.compact(revision)),
-    shared: store.shared && watchShared(store.shared, watch),
+    commit: watchCommit,
+    flush: (flush) => watchWrite(store.flush(flush)),
+    compact: (revision) => watchWrite(store.compact(revision)),
+    shared: store.shared && watchShared(store.shared, watchRead, watchWrite),
     close: () => store.close(),
   };
 }
 
-function watchShared(shared: SharedStore, watch: <T>(use: Promise<T>) => Promise<T>): SharedStore {
+type Watch = <T>(use: Promise<T>) => Promise<T>;
+
+function watchShared(shared: SharedStore, read: Watch, write: Watch): SharedStore {
   return {
     name: shared.name,
-    since: (known) => watch(shared.since(known)),
+    since: (known) => read(shared.since(known)),
     listen: (onHint) => shared.listen(onHint),
-    join: (node) => watch(shared.join(node)),
-    renew: (nodeId) => watch(shared.renew(nodeId)),
-    exchangeReports: (nodeId, report) => watch(shared.exchangeReports(nodeId, report)),
-    bury: (nodeId, allowance, onlyIfDead) => watch(shared.bury(nodeId, allowance, onlyIfDead)),
-    hold: (nodeId, changes) => watch(shared.hold(nodeId, changes)),
-    due: () => watch(shared.due()),
+    join: (node) => write(shared.join(node)),
+    renew: (nodeId) => write(shared.renew(nodeId)),
+    exchangeReports: (nodeId, report) => write(shared.exchangeReports(nodeId, report)),
+    bury: (nodeId, allowance, onlyIfDead) => write(shared.bury(nodeId, allowance, onlyIfDead)),
+    hold: (nodeId, changes) => write(shared.hold(nodeId, changes)),
+    due: () => read(shared.due()),
   };
 }

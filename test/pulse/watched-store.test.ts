@@ -1,9 +1,11 @@
 import { expect, it } from "vitest";
 import { watchStore } from "../../src/pulse/watched-store.js";
 import { StoreDivergedError, StoreUnavailableError } from "../../src/store/store.js";
-import { requestOf } from "../store/sample-records.js";
+import { requestOf, serviceCommit } from "../store/sample-records.js";
+import { ManualClock } from "../support/manual-clock.js";
 import { MemoryStore } from "../support/memory-store.js";
 import { recordingLog } from "../support/recording-log.js";
+import { SharedDatabase, SharedMemoryStore } from "../support/shared-memory-store.js";
 
 it("says once that the store cannot be written, and once that it can again", async () => {
   const store = new MemoryStore();
@@ -18,12 +20,28 @@ it("says once that the store cannot be written, and once that it can again", asy
   expect([await write(), await write()]).toEqual(["the disk is full", "the disk is full"]);
   expect([watched.isAvailable, changes]).toEqual([false, [false]]);
   store.failure = undefined;
-  await watched.commit(requestOf([]));
+  await watched.commit(requestOf([])); // nothing had to be written
+  expect(watched.isAvailable).toBe(false);
+  await watched.commit(requestOf([serviceCommit(1n)]));
   expect([watched.isAvailable, changes]).toEqual([true, [false, true]]);
   expect(log.lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
     "error store.unavailable",
     "info store.available",
   ]);
+});
+
+it("does not take what is read for a sign that it can be written again", async () => {
+  const store = new SharedMemoryStore(new SharedDatabase(new ManualClock()));
+  const changes: boolean[] = [];
+  const { shared } = watchStore(store, recordingLog(), (isAvailable) => changes.push(isAvailable));
+  await shared?.join({ id: "node", name: "here" });
+  store.errors.push(new StoreUnavailableError("the database is read-only"));
+  await expect(shared?.renew("node")).rejects.toThrow();
+  await shared?.since({ revision: 0n, stamp: "" });
+  await shared?.due();
+  expect(changes).toEqual([false]);
+  await shared?.renew("node");
+  expect(changes).toEqual([false, true]);
 });
 
 it("does not take another error for the store's", async () => {
