@@ -14,6 +14,15 @@ import { createScreen } from "./screen.js";
 import { type Supervised, supervise } from "./supervisor.js";
 
 const REFRESH_INTERVAL_MS = 500;
+/** Variables that Haul has no use for. */
+const SECRETS_OF_PULSE = [
+  "PULSE_TOKEN",
+  "PULSE_SECRET_KEY",
+  "PULSE_DATABASE",
+  "PULSE_MIGRATE_TO",
+  "PGPASSWORD",
+  "PGPASSFILE",
+] as const;
 
 const program = createProgram(
   "npm start",
@@ -40,7 +49,8 @@ async function start(): Promise<void> {
   const pulseUrl = pulse.state.name === "running" ? pulse.state.url : "";
   try {
     // Haul is a service like any other: it gets the service token, and none of Pulse's own secrets.
-    const { PULSE_TOKEN: _, PULSE_SECRET_KEY: __, ...env } = process.env;
+    const env = { ...process.env };
+    for (const name of SECRETS_OF_PULSE) delete env[name];
     const haul = await startProgram("Haul", {
       program: "haul",
       args: ["run", "--pulse", pulseUrl],

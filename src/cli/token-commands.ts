@@ -6,7 +6,7 @@ import {
 } from "../../gen/pulse/v1/token_service_pb.js";
 
 import { enumNumber, enumOption, enumWord, jsonOption, parseName } from "./options.js";
-import { cell, note, print, printJson } from "./output.js";
+import { cell, note, noteIfStale, print, printJson } from "./output.js";
 import { commandGroup } from "./program.js";
 import { addCallOptions, callPulse } from "./pulse-call.js";
 import { tokensTable } from "./tables.js";
@@ -53,6 +53,7 @@ function listCommand(): Command {
     .addOption(jsonOption())
     .action(async (options: { json?: boolean }, command: Command) => {
       const list = await callPulse(command, ["admin"], (pulse) => pulse.tokens.listTokens({}));
+      noteIfStale(list);
       if (options.json) printJson(ListTokensResponseSchema, list);
       else print(tokensTable(list.tokens));
     });

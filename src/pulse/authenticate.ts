@@ -2,7 +2,7 @@ import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { DomainError } from "../core/errors.js";
 import { allows, type Scope, type TokenRecord } from "../core/token.js";
 import { headerOf } from "../wire/handler-context.js";
-import { verifyToken } from "./tokens.js";
+import { invalidToken, verifyToken } from "./tokens.js";
 
 /** Who makes a call. */
 export interface Caller {
@@ -35,6 +35,15 @@ export function authenticate(
     tokenName: token.name,
     scopes: token.scopes,
   });
+}
+
+/** @throws DomainError: UNAUTHENTICATED if the token of a call that has passed is not valid any more. */
+export function confirmCaller(
+  context: HandlerContext,
+  tokenById: (id: string) => TokenRecord | undefined,
+): void {
+  const token = tokenById(callerOf(context).tokenId);
+  if (!token || token.revokedAt !== undefined) throw invalidToken();
 }
 
 /** The caller of a call that has passed. */

@@ -29,6 +29,7 @@ import {
 import { allows } from "../core/token.js";
 import type { Clock } from "../lib/clock.js";
 import { callerOf } from "./authenticate.js";
+import { freshenFor, runFor } from "./caller-registry.js";
 import { credentialStateOf, downloadClientOf, readAvailability, readProtocol } from "./convert.js";
 import { deferResponses } from "./deferred-responses.js";
 import { readEntryUpdate, readNewEntry } from "./entry-requests.js";
@@ -67,8 +68,8 @@ export function createDownloadClientService(
   const tester = createEntryTester(registry, clock);
 
   /** What an operator's command came to, credentials included: his scope is `admin`. */
-  async function run(command: Command<EntryOutcome>) {
-    const { resolved, revision } = await registry.run(command);
+  async function run(context: HandlerContext, command: Command<EntryOutcome>) {
+    const { resolved, revision } = await runFor(context, registry, command);
     return { downloadClient: messageOf(resolved, leases, true), revision };
   }
 
@@ -76,17 +77,17 @@ export function createDownloadClientService(
     listDownloadClients: (request, context) => handleList(request, context, options),
     watchDownloadClients: (request, context) => handleWatch(request, context, options),
     createDownloadClient: (request, context) =>
-      run(createEntry(readNewEntry(request), operatorOf(context))),
+      run(context, createEntry(readNewEntry(request), operatorOf(context))),
     updateDownloadClient: (request, context) =>
-      run(updateEntry(readEntryUpdate(request, operatorOf(context)))),
+      run(context, updateEntry(readEntryUpdate(request, operatorOf(context)))),
     async deleteDownloadClient({ id, etag }, context) {
       const command = deleteEntry(required(id), etag, operatorOf(context));
-      return { revision: await registry.run(command) };
+      return { revision: await runFor(context, registry, command) };
     },
     restoreDownloadClient: ({ id }, context) =>
-      run(restoreEntry(required(id), operatorOf(context))),
+      run(context, restoreEntry(required(id), operatorOf(context))),
     async testDownloadClient({ id }, context) {
-      await registry.freshen();
+      await freshenFor(context, registry);
       return handleTest(required(id), context, tester);
     },
   };
@@ -116,7 +117,7 @@ async function handleList(
   { registry, leases, history }: DownloadClientServiceOptions,
 ): Promise<MessageInitShape<typeof ListDownloadClientsResponseSchema>> {
   const filter = readFilter(request);
-  const stale = await registry.freshen();
+  const stale = await freshenFor(context, registry);
   const { catalog } = registry;
   const entries = [...catalog.entries(), ...(request.showDeleted ? catalog.hiddenEntries() : [])];
   const page = pageOf(
@@ -142,7 +143,7 @@ function handleWatch(
 ): AsyncIterable<WatchDownloadClientsResponse> {
   const filter = readFilter(request);
   return deferResponses(async () => {
-    await registry.freshen();
+    await freshenFor(context, registry);
     return hub.watch({
       matches: (traits) => matchesEntry(filter, traits),
       withCredentials: mayReadCredentials(context),

@@ -5,7 +5,7 @@ import { systemRandom } from "../lib/random.js";
 import { type CopyResult, copyToPostgres } from "../store/copy.js";
 import { databaseName } from "../store/postgres-url.js";
 import { openSecrets } from "../store/secret-key.js";
-import { openSqliteStore } from "../store/sqlite.js";
+import { openSqliteStore, SQLITE_FILE } from "../store/sqlite.js";
 import { StoreOpenError } from "../store/store.js";
 
 export interface MoveOptions {
@@ -64,7 +64,7 @@ export async function moveToPostgres(options: MoveOptions): Promise<Move> {
 
 /** To open a store would make one. */
 async function requireRegistry(directory: string): Promise<void> {
-  const path = join(directory, "pulse.db");
+  const path = join(directory, SQLITE_FILE);
   await access(path).catch((cause: unknown) => {
     throw new StoreOpenError(
       `there is no registry to copy, ${path} is missing: give Pulse's data directory with --data`,

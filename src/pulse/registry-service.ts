@@ -36,6 +36,7 @@ import type { ServiceRecord, ServiceSpec } from "../core/service.js";
 import { checkServiceSpec } from "../core/service-spec.js";
 import { checkText, type TextRule } from "../core/text.js";
 import { callerOf } from "./authenticate.js";
+import { freshenFor, runFor } from "./caller-registry.js";
 import {
   downloadClientOf,
   leaseOf,
@@ -92,14 +93,14 @@ export function createRegistryService(
 ): ServiceImpl<typeof RegistryService> {
   const { registry, leases, history } = options;
   return {
-    register: (request) => handleRegister(request, options),
+    register: (request, context) => handleRegister(request, context, options),
     heartbeat: (requests) => handleHeartbeat(requests, options),
     deregister: (request, context) => handleDeregister(request, context, registry),
-    listServices: (request) => handleListServices(request, options),
-    getService: (request) => handleGetService(request, options),
+    listServices: (request, context) => handleListServices(request, context, options),
+    getService: (request, context) => handleGetService(request, context, options),
     watchServices: (request, context) => handleWatchServices(request, context, options),
-    async explainService({ id }) {
-      const stale = await registry.freshen();
+    async explainService({ id }, context) {
+      const stale = await freshenFor(context, registry);
       return { ...explain(id, { catalog: registry.catalog, history, leases }), stale };
     },
   };
@@ -107,6 +108,7 @@ export function createRegistryService(
 
 async function handleRegister(
   request: RegisterRequest,
+  context: HandlerContext,
   { registry, leases, policy, maxServices }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
   const checked = checkRegister(
@@ -116,7 +118,9 @@ async function handleRegister(
       leases.isAttached(leaseId) || (holding?.leaseId === leaseId && holding.nodeId !== undefined),
   );
   const replaced = serviceToReplace(checked, registry.catalog);
-  const { service, newSecret } = await registry.run(
+  const { service, newSecret } = await runFor(
+    context,
+    registry,
     register(checked, hashSecret, maxServices),
     replaced?.id,
   );
@@ -199,7 +203,9 @@ async function handleDeregister(
   registry: Registry,
 ): Promise<MessageInitShape<typeof DeregisterResponseSchema>> {
   if (instanceId === "") throw invalidField("instance_id", "is required");
-  return registry.run(
+  return runFor(
+    context,
+    registry,
     deregister({
       instanceId,
       secretHash: instanceSecret === "" ? undefined : hashSecret(instanceSecret),
@@ -210,10 +216,11 @@ async function handleDeregister(
 
 async function handleListServices(
   request: ListServicesRequest,
+  context: HandlerContext,
   { registry, leases, history }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof ListServicesResponseSchema>> {
   const filter = readFilter(request);
-  const stale = await registry.freshen();
+  const stale = await freshenFor(context, registry);
   const { catalog } = registry;
   const page = pageOf(
     [...catalog.services()].filter((service) => matchesService(filter, traitsOfService(service))),
@@ -237,7 +244,7 @@ function handleWatchServices(
 ): AsyncIterable<WatchServicesResponse> {
   const filter = readFilter(request);
   return deferResponses(async () => {
-    await registry.freshen();
+    await freshenFor(context, registry);
     return hub.watch({
       matches: (traits) => matchesService(filter, traits),
       withCredentials: false,
@@ -263,10 +270,11 @@ function readFilter(
 
 async function handleGetService(
   { id }: GetServiceRequest,
+  context: HandlerContext,
   { registry, leases }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof GetServiceResponseSchema>> {
   if (id === "") throw invalidField("id", "is required");
-  const stale = await registry.freshen();
+  const stale = await freshenFor(context, registry);
   const service = registry.catalog.presentService(id);
   if (!service) throw stale ? storeUnavailable() : notFound("service", id);
   return { service: serviceOf(service, leases.lastSeenAt(service)), stale };

@@ -1,3 +1,4 @@
+import { access } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
@@ -10,7 +11,7 @@ import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { openPostgresStore } from "../store/postgres.js";
-import { openSqliteStore } from "../store/sqlite.js";
+import { openSqliteStore, SQLITE_FILE } from "../store/sqlite.js";
 import type { Store } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
 import { createReflection } from "../wire/reflection.js";
@@ -111,7 +112,7 @@ async function startOn(
     STORE_HEALTH,
   ]);
   const healthOf = (isWell: boolean) => (isWell ? "serving" : "not-serving");
-  const store = watchStore(opened, log, (isAvailable) =>
+  const store = watchStore(opened, clock, log, (isAvailable) =>
     health.set(STORE_HEALTH, healthOf(isAvailable)),
   );
   const { shared } = store;
@@ -128,6 +129,7 @@ async function startOn(
     onHold: (isHeld) => health.set(EXPIRY_HEALTH, healthOf(!isHeld)),
   });
   const { registry, history, leases, streams, watching } = engine;
+  if (shared && registry.catalog.revision === 0n) await warnOfRegistryHere(dataDirectory, log);
 
   let stopping: Promise<void> | undefined;
   const guarding: GuardOptions = {
@@ -255,6 +257,20 @@ function refuseExposure(host: string, insecure: boolean, log: Log): void {
   if (!insecure)
     throw new StartError(`${exposed}: listen on 127.0.0.1, or accept that with --insecure`);
   log.warn({ host }, `pulse.insecure: ${exposed}`);
+}
+
+/** Whoever meant to move a registry and forgot to copy it should know before it is used. */
+async function warnOfRegistryHere(dataDirectory: string, log: Log): Promise<void> {
+  const path = join(dataDirectory, SQLITE_FILE);
+  const isThere = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere)
+    log.warn(
+      { path },
+      "pulse.registry_not_used: the database is new, and there is a registry in the data directory: to go on with it, stop all Pulses, empty the database and run `pulse migrate`",
+    );
 }
 
 async function openStore(options: PulseOptions, random: Random): Promise<Store> {

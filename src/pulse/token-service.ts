@@ -5,6 +5,7 @@ import { checkText, NAME_RULE } from "../core/text.js";
 import { createToken, revokeToken } from "../core/token-command.js";
 import type { Random } from "../lib/random.js";
 import { callerOf } from "./authenticate.js";
+import { freshenFor, runFor } from "./caller-registry.js";
 import { readScope, tokenOf } from "./convert.js";
 import type { ScopeTable } from "./guard.js";
 import type { Registry } from "./registry.js";
@@ -21,7 +22,7 @@ export function createTokenService(
   random: Random,
 ): ServiceImpl<typeof TokenService> {
   return {
-    async createToken(request) {
+    async createToken(request, context) {
       const violations: FieldViolation[] = [];
       checkText(violations, "name", request.name, NAME_RULE);
       if (request.scopes.length === 0)
@@ -29,7 +30,9 @@ export function createTokenService(
       if (violations.length > 0) throw invalid(violations);
       const scopes = request.scopes.map((value, i) => readScope(value, `scopes[${i}]`));
       const { id, token, hash } = newToken(random);
-      const record = await registry.run(
+      const record = await runFor(
+        context,
+        registry,
         createToken({ id, name: request.name, scopes: [...new Set(scopes)], hash }),
       );
       const { $typeName: _, ...known } = tokenOf(record);
@@ -42,16 +45,16 @@ export function createTokenService(
       };
     },
 
-    async listTokens() {
-      await registry.freshen();
+    async listTokens(_, context) {
+      const stale = await freshenFor(context, registry);
       const tokens = [...registry.catalog.tokens()];
       tokens.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
-      return { tokens: tokens.map(tokenOf) };
+      return { tokens: tokens.map(tokenOf), stale };
     },
 
     async revokeToken({ id }, context) {
       if (id === "") throw invalidField("id", "is required");
-      const record = await registry.run(revokeToken(id, callerOf(context).tokenId));
+      const record = await runFor(context, registry, revokeToken(id, callerOf(context).tokenId));
       return { token: tokenOf(record) };
     },
   };

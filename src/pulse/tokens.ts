@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from "node:crypto";
-import { access } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError } from "../core/errors.js";
 import type { Scope, TokenRecord } from "../core/token.js";
@@ -41,12 +41,15 @@ export function verifyToken(
   const presented = Buffer.from(hashSecret(token));
   const expected = record ? Buffer.from(record.hash) : presented;
   const matches = timingSafeEqual(presented, expected);
-  if (!record || !matches || record.revokedAt !== undefined)
-    throw new DomainError("the token is not valid: it is unknown or was revoked", {
-      kind: "unauthenticated",
-      reason: "TOKEN_INVALID",
-    });
+  if (!record || !matches || record.revokedAt !== undefined) throw invalidToken();
   return record;
+}
+
+export function invalidToken(): DomainError {
+  return new DomainError("the token is not valid: it is unknown or was revoked", {
+    kind: "unauthenticated",
+    reason: "TOKEN_INVALID",
+  });
 }
 
 export interface TokenFiles {
@@ -83,7 +86,7 @@ export async function prepareTokenFiles({
     admin: join(directory, "admin.token"),
   };
   const isFirstStart = isShared
-    ? !(await exists(directory))
+    ? await isEmpty(directory)
     : [...registry.catalog.tokens()].length === 0;
   // Both files before either token: a first start that is cut short must still be one, or be whole.
   const service = await readTokenFile(files.service);
@@ -112,9 +115,10 @@ export async function prepareTokenFiles({
   }
 }
 
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
+/** Or missing. */
+function isEmpty(directory: string): Promise<boolean> {
+  return readdir(directory).then(
+    (files) => files.length === 0,
     () => true,
-    () => false,
   );
 }

@@ -1,3 +1,4 @@
+import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import {
   type CommitRequest,
@@ -12,30 +13,50 @@ export interface WatchedStore extends Store {
 }
 
 /**
+ * How long a kind of use that failed is taken to fail still, unless it goes well, in ms:
+ * so long as others go well. What fails seldom may not be tried again for hours.
+ */
+const FAILURE_LASTS_MS = 5_000;
+
+/**
  * Watches what is asked of a store: callers are told of each failure, an operator
- * of the first one and of the end, in the log and by `onChange`.
+ * of the first one and of the end, in the log and by `onChange`. Each kind of use
+ * counts by itself: a database that can be read may be full, and one that renews a
+ * node's row may have its clock locked.
  */
 export function watchStore(
   store: Store,
+  clock: Clock,
   log: Log,
   onChange: (isAvailable: boolean) => void,
 ): WatchedStore {
   let isAvailable = true;
+  /** When each kind of use failed last that has not gone well since. */
+  const failedAt = new Map<Kind, number>();
 
-  /** What is only read says nothing of a database that is full, or a standby. */
-  async function watchRead<T>(use: Promise<T>): Promise<T> {
+  const watch: Watch = async (kind, use) => {
+    const result = await tellOfFailure(kind, use);
+    tellOfSuccess(kind);
+    return result;
+  };
+
+  const tellOfFailure: Watch = async (kind, use) => {
     try {
       return await use;
     } catch (error) {
-      if (error instanceof StoreUnavailableError) setAvailable(false, error);
+      if (error instanceof StoreUnavailableError) {
+        failedAt.set(kind, clock.now());
+        setAvailable(false, error);
+      }
       throw error;
     }
-  }
+  };
 
-  async function watchWrite<T>(use: Promise<T>): Promise<T> {
-    const result = await watchRead(use);
-    setAvailable(true);
-    return result;
+  function tellOfSuccess(kind: Kind): void {
+    failedAt.delete(kind);
+    for (const [other, at] of failedAt)
+      if (at < clock.now() - FAILURE_LASTS_MS) failedAt.delete(other);
+    if (failedAt.size === 0) setAvailable(true);
   }
 
   async function watchCommit(request: CommitRequest): Promise<void> {
@@ -45,8 +66,8 @@ export function watchStore(
       mustWrite = commits.length > 0;
       return commits;
     };
-    await watchRead(store.commit({ ...request, decide }));
-    if (mustWrite) setAvailable(true);
+    await tellOfFailure("write", store.commit({ ...request, decide }));
+    if (mustWrite) tellOfSuccess("write");
   }
 
   function setAvailable(next: boolean, error?: Error): void {
@@ -63,25 +84,28 @@ export function watchStore(
     },
     load: (maxHistory) => store.load(maxHistory),
     commit: watchCommit,
-    flush: (flush) => watchWrite(store.flush(flush)),
-    compact: (revision) => watchWrite(store.compact(revision)),
-    shared: store.shared && watchShared(store.shared, watchRead, watchWrite),
+    flush: (flush) => watch("write", store.flush(flush)),
+    compact: (revision) => watch("write", store.compact(revision)),
+    shared: store.shared && watchShared(store.shared, watch),
     close: () => store.close(),
   };
 }
 
-type Watch = <T>(use: Promise<T>) => Promise<T>;
+/** What may go well while another does not. */
+type Kind = "read" | "write" | "renew";
+type Watch = <T>(kind: Kind, use: Promise<T>) => Promise<T>;
 
-function watchShared(shared: SharedStore, read: Watch, write: Watch): SharedStore {
+function watchShared(shared: SharedStore, watch: Watch): SharedStore {
   return {
     name: shared.name,
-    since: (known) => read(shared.since(known)),
+    since: (known) => watch("read", shared.since(known)),
     listen: (onHint) => shared.listen(onHint),
-    join: (node) => write(shared.join(node)),
-    renew: (nodeId) => write(shared.renew(nodeId)),
-    exchangeReports: (nodeId, report) => write(shared.exchangeReports(nodeId, report)),
-    bury: (nodeId, allowance, onlyIfDead) => write(shared.bury(nodeId, allowance, onlyIfDead)),
-    hold: (nodeId, changes) => write(shared.hold(nodeId, changes)),
-    due: () => read(shared.due()),
+    join: (node) => watch("renew", shared.join(node)),
+    renew: (nodeId) => watch("renew", shared.renew(nodeId)),
+    exchangeReports: (nodeId, report) => watch("renew", shared.exchangeReports(nodeId, report)),
+    bury: (nodeId, allowance, onlyIfDead) =>
+      watch("write", shared.bury(nodeId, allowance, onlyIfDead)),
+    hold: (nodeId, changes) => watch("write", shared.hold(nodeId, changes)),
+    due: () => watch("read", shared.due()),
   };
 }

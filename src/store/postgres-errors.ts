@@ -14,9 +14,11 @@ const UNAVAILABLE: Readonly<Record<string, string>> = {
   "25P03": "this Pulse stood still in the middle of a transaction",
   "28": "the database refuses this user",
   "3D": "there is no such database",
+  "3F": "there is no schema to make tables in",
   "40": "another transaction was in the way",
   "42501": "this user may not use the tables",
   "42P01": "the tables are not there",
+  "42P07": "it has tables of another program",
   "53": "the server has run out of room or connections",
   "55P03": "another node holds the database",
   "57": "the server ended the statement",
@@ -28,7 +30,10 @@ const ADVICE: Readonly<Record<string, string>> = {
   "25006": "give the address of the primary",
   "28": "check the user and password in the URL, PGPASSWORD or ~/.pgpass",
   "3D": "create it, or give another name in the URL",
+  "3F": "see to its search_path",
   "42501": "let the user create tables in the database",
+  "42P07": "give a database of Pulse's own",
+  "53": "make room, or raise max_connections",
 };
 
 /** The driver lacks what the server asks for, such as a password; its errors have no code. */
@@ -48,6 +53,12 @@ export function toOpenError(error: unknown, database: string): unknown {
   if (error instanceof UnsealError)
     return new StoreOpenError(
       `credentials in ${database} do not belong to their row, someone has changed the database: restore a backup`,
+      { cause: error },
+    );
+  const { path, code } = error as NodeJS.ErrnoException;
+  if (path !== undefined)
+    return new StoreOpenError(
+      `${path} cannot be read (${code}): let Pulse's user read it, or name another file`,
       { cause: error },
     );
   const words = wordsFor(error);

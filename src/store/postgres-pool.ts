@@ -72,6 +72,7 @@ export class PostgresPool {
   async connect(): Promise<PoolClient> {
     const client = await this.#pool.connect();
     const lost = { error: undefined as Error | undefined };
+    let hasFailed = false;
     const onError = (error: Error) => {
       lost.error = error;
     };
@@ -89,6 +90,7 @@ export class PostgresPool {
       try {
         return await client.query(sql, [...parameters]);
       } catch (error) {
+        hasFailed = true;
         throw lost.error ?? error;
       } finally {
         timer.cancel();
@@ -98,9 +100,10 @@ export class PostgresPool {
       query: query as PoolClient["query"],
       release: (discard) => {
         client.removeListener("error", onError);
-        // Who gets it next must not find himself in another's transaction.
+        // Who gets it next must not find himself in another's transaction, nor in a session
+        // with a trouble of its own: one that became read-only stays so.
         const isIdle = client.getTransactionStatus() === "I";
-        client.release(lost.error ?? (discard || !isIdle));
+        client.release(lost.error ?? (discard || hasFailed || !isIdle));
       },
     };
   }

@@ -10,10 +10,10 @@ export function databaseName(text: string): string {
     throw new StoreOpenError(
       "the database must be given as a URL such as postgres://user@host:5432/pulse",
     );
-  // A password with a slash in it would end up in the path, and in logs.
-  if (url.pathname.includes("@"))
+  // A password with a slash or a question mark in it would end up behind the host, and in logs.
+  if (`${url.pathname}${url.search}${url.hash}`.includes("@"))
     throw new StoreOpenError(
-      "the URL of the database has an @ in the name of the database: write special characters of a password as %40, %2F …",
+      "the URL of the database has an @ behind the host: write special characters of a password as %40, %2F, %3F, %23 …",
     );
   return `postgres://${url.host || "localhost"}${url.pathname}`;
 }

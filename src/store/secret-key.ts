@@ -60,17 +60,23 @@ async function readKeyFile(
   mayCreate: boolean,
   { database, random }: SecretsOptions,
 ): Promise<string> {
+  const unreadable = (cause: unknown): never => {
+    throw new StoreOpenError(
+      `${path} cannot be read (${(cause as NodeJS.ErrnoException).code}): it is the key for ${database}, so let Pulse's user read it`,
+      { cause },
+    );
+  };
   if (mayCreate) {
     const create = () => `${randomSecret(random, KEY_BYTES)}\n`;
-    const { text } = await readOrCreatePrivateFile(path, create);
+    const { text } = await readOrCreatePrivateFile(path, create).catch(unreadable);
     await syncDirectory(dirname(path));
     return text;
   }
-  const text = await readIfPresent(path);
+  const text = await readIfPresent(path).catch(unreadable);
   if (text !== undefined) return text;
   // A new key would open nothing of what is stored.
   throw new StoreOpenError(
-    `${path} is missing, and ${database} is encrypted with a key: restore the file, or set PULSE_SECRET_KEY to what is in it`,
+    `${path} is missing, and ${database} is encrypted with a key: restore the file, or set PULSE_SECRET_KEY to that key, which is the same for all Pulses on one database`,
   );
 }
 

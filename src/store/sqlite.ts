@@ -16,7 +16,8 @@ import { attemptOpen } from "./sqlite-errors.js";
 import { SqliteStore } from "./sqlite-store.js";
 import type { Store } from "./store.js";
 
-const DATABASE_FILE = "pulse.db";
+/** The database, in the data directory. */
+export const SQLITE_FILE = "pulse.db";
 const LOCK_FILE = "pulse.lock";
 
 const PRAGMAS = [
@@ -48,7 +49,7 @@ export interface SqliteStoreOptions {
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const directory = resolve(options.directory);
   const lockPath = join(directory, LOCK_FILE);
-  const path = join(directory, DATABASE_FILE);
+  const path = join(directory, SQLITE_FILE);
   const lock = await attemptOpen(lockPath, async () => {
     await makePrivateDirectory(directory);
     return connect(lockPath);

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -241,6 +241,12 @@ describe("the token files", () => {
       expect(await read("service.token")).toBe(before);
       expect(await names()).toEqual(["service.token"]);
       expect(tokenCount()).toBe(2);
+    });
+
+    it("are made in a directory that is there and empty, such as a volume", async () => {
+      await mkdir(directory, { recursive: true });
+      await prepare();
+      expect(await names()).toEqual(["admin.token", "service.token"]);
     });
 
     it("are copied from another node, and then are no new tokens", async () => {

@@ -11,7 +11,9 @@ it("says once that the store cannot be written, and once that it can again", asy
   const store = new MemoryStore();
   const log = recordingLog();
   const changes: boolean[] = [];
-  const watched = watchStore(store, log, (isAvailable) => changes.push(isAvailable));
+  const watched = watchStore(store, new ManualClock(), log, (isAvailable) =>
+    changes.push(isAvailable),
+  );
   const write = () =>
     watched.flush({ registryTimeMs: 1, presences: [] }).catch((error: Error) => error.message);
 
@@ -30,24 +32,37 @@ it("says once that the store cannot be written, and once that it can again", asy
   ]);
 });
 
-it("does not take what is read for a sign that it can be written again", async () => {
+it("is well again when what failed goes well, or was not tried for 5 s while all else did", async () => {
   const store = new SharedMemoryStore(new SharedDatabase(new ManualClock()));
   const changes: boolean[] = [];
-  const { shared } = watchStore(store, recordingLog(), (isAvailable) => changes.push(isAvailable));
+  const clock = new ManualClock();
+  const { shared } = watchStore(store, clock, recordingLog(), (isAvailable) =>
+    changes.push(isAvailable),
+  );
   await shared?.join({ id: "node", name: "here" });
   store.errors.push(new StoreUnavailableError("the database is read-only"));
   await expect(shared?.renew("node")).rejects.toThrow();
   await shared?.since({ revision: 0n, stamp: "" });
   await shared?.due();
   expect(changes).toEqual([false]);
+  expect(changes).toEqual([false]);
   await shared?.renew("node");
   expect(changes).toEqual([false, true]);
+
+  store.errors.push(new StoreUnavailableError("another node holds the database"));
+  await expect(shared?.hold("node", { claims: [], releases: [] })).rejects.toThrow();
+  await clock.advance(5_000);
+  await shared?.renew("node");
+  expect(changes).toEqual([false, true, false]);
+  await clock.advance(1);
+  await shared?.renew("node");
+  expect(changes).toEqual([false, true, false, true]);
 });
 
 it("does not take another error for the store's", async () => {
   const store = new MemoryStore();
   store.failure = new StoreDivergedError("someone else wrote");
-  const watched = watchStore(store, recordingLog(), () => {});
+  const watched = watchStore(store, new ManualClock(), recordingLog(), () => {});
   await expect(watched.commit(requestOf([]))).rejects.toThrow("someone else wrote");
   expect(watched.isAvailable).toBe(true);
 });

@@ -1,4 +1,5 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { systemRandom } from "../../src/lib/random.js";
@@ -167,6 +168,15 @@ describePostgresServer("a PostgreSQL that fails", () => {
       );
     });
 
+    it("has a key that cannot be read", async () => {
+      const directory = await temporaryDirectory();
+      await mkdir(join(directory, "secret.key"));
+      const url = await database();
+      expect(await refusal(openPostgresStore({ url, directory, random: systemRandom }))).toMatch(
+        /secret\.key cannot be read \(EISDIR\)/,
+      );
+    });
+
     it("accepts and says nothing", async () => {
       const proxy = await FaultProxy.open(server.port);
       onTestFinished(() => proxy.close());
@@ -222,16 +232,16 @@ describePostgresServer("a PostgreSQL that fails", () => {
     const name = new URL(url).pathname.slice(1);
     const store = await open(url);
     await expectUsable(store);
-    const become = async (state: string) => {
-      await admin.query(`alter database ${name} set default_transaction_read_only = ${state}`);
-      await admin.query(`select pg_terminate_backend(pid) from (${NODES}) as nodes`);
-    };
+    const become = (state: string) =>
+      admin.query(`alter database ${name} set default_transaction_read_only = ${state}`);
     await become("on");
+    await admin.query(`select pg_terminate_backend(pid) from (${NODES}) as nodes`);
     await eventually(async () => {
       const error = await unavailability(store.commit(requestOf([serviceCommit(2n)])));
       expect(error.message).toMatch(/^the database is read-only: /);
     });
     expect((await store.load()).revision).toBe(1n);
+    // The sessions of meanwhile stay read-only until they end: each is found out once.
     await become("off");
     await eventually(() => expectUsable(store));
   });

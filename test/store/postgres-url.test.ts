@@ -16,6 +16,15 @@ describe("what a database is called", () => {
     expect(name).not.toMatch(/pl(%40|a)nted/);
   });
 
+  it.each([
+    "postgres://me:1/pl@nted@host/db",
+    "postgres://me:p@ss/w:1?pl@nted",
+    "postgres://h/db#pl@nted",
+  ])("is nothing if it may be part of a password (%#)", (url) => {
+    expect(() => databaseName(url)).toThrow(/^the URL of the database has an @ behind the host/);
+    expect(() => databaseName(url)).not.toThrow(/pl@nted/);
+  });
+
   it.each(["", "pulse", "host:5432/pulse", "mysql://me:planted@host/pulse", "postgres://a b:c"])(
     "is nothing if it is no URL of a PostgreSQL, and that is not repeated (%#)",
     (url) => {

@@ -77,8 +77,6 @@ export class TestNodes implements PulseUnderTest {
 
 export interface ContractSetup {
   readonly protocol: WireProtocol;
-  /** How long one node may not know yet what another has committed, where it does not ask; 0 for one Pulse. */
-  readonly behindMs: number;
   start(options?: Partial<PulseOptions>): Promise<PulseUnderTest>;
 }
 
@@ -89,8 +87,8 @@ export function describeContract(
 ): void {
   for (const protocol of protocols)
     describe(`over ${protocol}`, () =>
-      suite({ protocol, behindMs: 0, start: (options) => TestPulse.start(options) }));
+      suite({ protocol, start: (options) => TestPulse.start(options) }));
   describePostgres("over gRPC, to any of two nodes", () =>
-    suite({ protocol: "gRPC", behindMs: 1_000, start: (options) => TestNodes.start(options) }),
+    suite({ protocol: "gRPC", start: (options) => TestNodes.start(options) }),
   );
 }

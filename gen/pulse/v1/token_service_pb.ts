@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pulse/v1/token_service.proto.
  */
 export const file_pulse_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxwdWxzZS92MS90b2tlbl9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSKkAQoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgZzY29wZXMYAyADKA4yDy5wdWxzZS52MS5TY29wZRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkMKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEh8KBnNjb3BlcxgCIAMoDjIPLnB1bHNlLnYxLlNjb3BlIpABChNDcmVhdGVUb2tlblJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSHwoGc2NvcGVzGAMgAygOMg8ucHVsc2UudjEuU2NvcGUSDQoFdG9rZW4YBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhMKEUxpc3RUb2tlbnNSZXF1ZXN0IjUKEkxpc3RUb2tlbnNSZXNwb25zZRIfCgZ0b2tlbnMYASADKAsyDy5wdWxzZS52MS5Ub2tlbiIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiNQoTUmV2b2tlVG9rZW5SZXNwb25zZRIeCgV0b2tlbhgBIAEoCzIPLnB1bHNlLnYxLlRva2VuKmoKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEgoOU0NPUEVfUkVHSVNURVIQARISCg5TQ09QRV9ESVNDT1ZFUhACEhEKDVNDT1BFX09CU0VSVkUQAxIPCgtTQ09QRV9BRE1JThAEMv4BCgxUb2tlblNlcnZpY2USTwoLQ3JlYXRlVG9rZW4SHC5wdWxzZS52MS5DcmVhdGVUb2tlblJlcXVlc3QaHS5wdWxzZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlIgOQAgASTAoKTGlzdFRva2VucxIbLnB1bHNlLnYxLkxpc3RUb2tlbnNSZXF1ZXN0GhwucHVsc2UudjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgOQAgESTwoLUmV2b2tlVG9rZW4SHC5wdWxzZS52MS5SZXZva2VUb2tlblJlcXVlc3QaHS5wdWxzZS52MS5SZXZva2VUb2tlblJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChxwdWxzZS92MS90b2tlbl9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSKkAQoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgZzY29wZXMYAyADKA4yDy5wdWxzZS52MS5TY29wZRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkMKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEh8KBnNjb3BlcxgCIAMoDjIPLnB1bHNlLnYxLlNjb3BlIpABChNDcmVhdGVUb2tlblJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSHwoGc2NvcGVzGAMgAygOMg8ucHVsc2UudjEuU2NvcGUSDQoFdG9rZW4YBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhMKEUxpc3RUb2tlbnNSZXF1ZXN0IkQKEkxpc3RUb2tlbnNSZXNwb25zZRIfCgZ0b2tlbnMYASADKAsyDy5wdWxzZS52MS5Ub2tlbhINCgVzdGFsZRgCIAEoCCIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiNQoTUmV2b2tlVG9rZW5SZXNwb25zZRIeCgV0b2tlbhgBIAEoCzIPLnB1bHNlLnYxLlRva2VuKmoKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEgoOU0NPUEVfUkVHSVNURVIQARISCg5TQ09QRV9ESVNDT1ZFUhACEhEKDVNDT1BFX09CU0VSVkUQAxIPCgtTQ09QRV9BRE1JThAEMv4BCgxUb2tlblNlcnZpY2USTwoLQ3JlYXRlVG9rZW4SHC5wdWxzZS52MS5DcmVhdGVUb2tlblJlcXVlc3QaHS5wdWxzZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlIgOQAgASTAoKTGlzdFRva2VucxIbLnB1bHNlLnYxLkxpc3RUb2tlbnNSZXF1ZXN0GhwucHVsc2UudjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgOQAgESTwoLUmV2b2tlVG9rZW4SHC5wdWxzZS52MS5SZXZva2VUb2tlblJlcXVlc3QaHS5wdWxzZS52MS5SZXZva2VUb2tlblJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Token is what may be known of a token.
@@ -169,6 +169,15 @@ export type ListTokensResponse = Message<"pulse.v1.ListTokensResponse"> & {
    * @generated from field: repeated pulse.v1.Token tokens = 1;
    */
   tokens: Token[];
+
+  /**
+   * This Pulse cannot reach the database that it shares with others: they may have
+   * made or revoked tokens that it does not know of. Never set where one Pulse has
+   * its database alone.
+   *
+   * @generated from field: bool stale = 2;
+   */
+  stale: boolean;
 };
 
 /**
@@ -297,7 +306,8 @@ export const TokenService: GenService<{
     output: typeof ListTokensResponseSchema;
   },
   /**
-   * RevokeToken ends a token at once, for every later call. Revoking it again
+   * RevokeToken ends a token at once, for every later call to any Pulse that can
+   * reach the database. Revoking it again
    * succeeds; an unknown id is NOT_FOUND. The token that makes the call cannot
    * revoke itself (FAILED_PRECONDITION), so that nobody locks himself out.
    *
