@@ -127,8 +127,8 @@ describePostgres("several nodes", () => {
       await registry.listServices({});
       await two.tokens.revokeToken({ id: made.id });
       const calls = [registry.listServices({}), registry.register(haul("late"))];
-      for (const call of calls)
-        expect(await failure(call)).toMatchObject({ reason: "TOKEN_INVALID" });
+      const failures = await Promise.all(calls.map((call) => failure(call)));
+      for (const each of failures) expect(each).toMatchObject({ reason: "TOKEN_INVALID" });
     }
   });
 
