@@ -3,7 +3,6 @@ import { type Clock, repeat } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { DueLease } from "../store/store.js";
 import type { Leases } from "./leases.js";
-import type { LiveLease } from "./live-lease.js";
 
 /** How often leases are looked at, in ms: what a lapse may be late by. */
 export const SWEEP_INTERVAL_MS = 250;
@@ -48,7 +47,7 @@ export function startExpiry(options: ExpiryOptions): Expiry {
       else due.push(() => leases.carryOutLapse(lease, lapse));
     }
     for (const { serviceId, holding } of dueElsewhere()) {
-      const lease: LiveLease | undefined = leases.ofDue(serviceId, holding);
+      const lease = leases.ofDue(serviceId, holding);
       if (lease && !lease.isChanging) due.push(() => leases.carryOutDue(lease, holding));
     }
     const mayLapse = guard.allows(now, due.length, alive);

@@ -92,9 +92,8 @@ export function createHoldings(options: HoldingsOptions): Holdings {
     },
     release({ record: { id: serviceId, leaseId, ttlMs }, expiresAt, lastSeenAt }) {
       const now = registryNow();
-      const [lapsesAt, leaseExpiresAt] = isOurFault()
-        ? Array(2).fill(now + Math.max(ttlMs, RETURN_MS) + graceMs)
-        : [Math.min(now + graceMs, expiresAt), expiresAt];
+      const leaseExpiresAt = isOurFault() ? now + Math.max(ttlMs, RETURN_MS) + graceMs : expiresAt;
+      const lapsesAt = isOurFault() ? leaseExpiresAt : Math.min(now + graceMs, expiresAt);
       say(serviceId, {
         kind: "release",
         nodeId: nodeId(),

@@ -1,11 +1,10 @@
-import { access } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { systemClock } from "../lib/clock.js";
 import { systemRandom } from "../lib/random.js";
 import { type CopyResult, copyToPostgres } from "../store/copy.js";
 import { databaseName } from "../store/postgres-url.js";
 import { openSecrets } from "../store/secret-key.js";
-import { openSqliteStore, SQLITE_FILE } from "../store/sqlite.js";
+import { hasSqliteStore, openSqliteStore, sqlitePath } from "../store/sqlite.js";
 import { StoreOpenError } from "../store/store.js";
 
 export interface MoveOptions {
@@ -37,7 +36,10 @@ export async function moveToPostgres(options: MoveOptions): Promise<Move> {
   const { secretKey, database: url, onProgress } = options;
   const directory = resolve(options.dataDirectory);
   const database = databaseName(url);
-  await requireRegistry(directory);
+  if (!(await hasSqliteStore(directory)))
+    throw new StoreOpenError(
+      `there is no registry to copy, ${sqlitePath(directory)} is missing: give Pulse's data directory with --data`,
+    );
   const key = secretKey === undefined ? {} : { secretKey };
   const source = await openSqliteStore({ directory, random: systemRandom, ...key });
   try {
@@ -60,15 +62,4 @@ export async function moveToPostgres(options: MoveOptions): Promise<Move> {
   } finally {
     await source.close();
   }
-}
-
-/** To open a store would make one. */
-async function requireRegistry(directory: string): Promise<void> {
-  const path = join(directory, SQLITE_FILE);
-  await access(path).catch((cause: unknown) => {
-    throw new StoreOpenError(
-      `there is no registry to copy, ${path} is missing: give Pulse's data directory with --data`,
-      { cause },
-    );
-  });
 }

@@ -1,4 +1,3 @@
-import { access } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
@@ -11,7 +10,7 @@ import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { openPostgresStore } from "../store/postgres.js";
-import { openSqliteStore, SQLITE_FILE } from "../store/sqlite.js";
+import { hasSqliteStore, openSqliteStore, sqlitePath } from "../store/sqlite.js";
 import type { Store } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
 import { createReflection } from "../wire/reflection.js";
@@ -261,14 +260,9 @@ function refuseExposure(host: string, insecure: boolean, log: Log): void {
 
 /** Whoever meant to move a registry and forgot to copy it should know before it is used. */
 async function warnOfRegistryHere(dataDirectory: string, log: Log): Promise<void> {
-  const path = join(dataDirectory, SQLITE_FILE);
-  const isThere = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (isThere)
+  if (await hasSqliteStore(dataDirectory))
     log.warn(
-      { path },
+      { path: sqlitePath(dataDirectory) },
       "pulse.registry_not_used: the database is new, and there is a registry in the data directory: to go on with it, stop all Pulses, empty the database and run `pulse migrate`",
     );
 }

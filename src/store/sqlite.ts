@@ -1,4 +1,4 @@
-import { chmod, open } from "node:fs/promises";
+import { access, chmod, open } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Kysely } from "kysely";
 import Database from "libsql";
@@ -16,8 +16,7 @@ import { attemptOpen } from "./sqlite-errors.js";
 import { SqliteStore } from "./sqlite-store.js";
 import type { Store } from "./store.js";
 
-/** The database, in the data directory. */
-export const SQLITE_FILE = "pulse.db";
+const DATABASE_FILE = "pulse.db";
 const LOCK_FILE = "pulse.lock";
 
 const PRAGMAS = [
@@ -41,6 +40,19 @@ export interface SqliteStoreOptions {
   readonly random: Random;
 }
 
+/** The database in a data directory. */
+export function sqlitePath(directory: string): string {
+  return join(directory, DATABASE_FILE);
+}
+
+/** Whether a directory has such a store: to open one would make it. */
+export function hasSqliteStore(directory: string): Promise<boolean> {
+  return access(sqlitePath(directory)).then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * Opens the registry's store in a directory, or makes it there, and owns it until
  * it is closed or the process ends.
@@ -49,7 +61,7 @@ export interface SqliteStoreOptions {
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const directory = resolve(options.directory);
   const lockPath = join(directory, LOCK_FILE);
-  const path = join(directory, SQLITE_FILE);
+  const path = sqlitePath(directory);
   const lock = await attemptOpen(lockPath, async () => {
     await makePrivateDirectory(directory);
     return connect(lockPath);

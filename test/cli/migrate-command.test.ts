@@ -1,7 +1,6 @@
 import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import pg from "pg";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { withoutPassword } from "../../src/cli/migrate-command.js";
 import { systemRandom } from "../../src/lib/random.js";
@@ -10,6 +9,7 @@ import { commitOf, entryRecord, serviceRecord } from "../store/sample-records.js
 import { eventually } from "../support/eventually.js";
 import { HeartbeatClient } from "../support/heartbeat-client.js";
 import { createDatabase, describePostgres } from "../support/postgres.js";
+import { ask } from "../support/postgres-database.js";
 import { createProgramGroup, type ProgramGroup } from "../support/processes.js";
 import { HAUL, TestPulse } from "../support/pulse.js";
 import { seededRandom } from "../support/seeded-random.js";
@@ -57,16 +57,6 @@ async function dataDirectory(group: ProgramGroup, services = 1): Promise<string>
   });
   await store.close();
   return directory;
-}
-
-async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
 }
 
 describePostgres("pulse migrate", () => {
@@ -118,7 +108,7 @@ describePostgres("pulse migrate", () => {
       code: 2,
       stderr: "pulse: required option '--to <url>' not specified; see pulse --help\n",
     });
-    expect(await query(url, "select * from pg_tables where schemaname = 'public'")).toEqual([]);
+    expect(await ask(url, "select * from pg_tables where schemaname = 'public'")).toEqual([]);
   });
 
   test("is refused while a Pulse runs in the directory", async () => {
@@ -177,7 +167,7 @@ describe("--to", () => {
 /** Resolves while a copy to this database is under way. */
 function copying(url: string): Promise<void> {
   return eventually(async () => {
-    const found = await query(
+    const found = await ask(
       url,
       `select 1 from pg_stat_activity where application_name = 'pulse migrate'
         and datname = current_database() and query like 'insert%'`,
@@ -200,9 +190,9 @@ describePostgres("a copy that is killed", () => {
       await setTimeout(random.next() * 300);
       program.kill("SIGKILL");
       await program.exit;
-      const tables = await query(url, "select * from pg_tables where schemaname = 'public'");
+      const tables = await ask(url, "select * from pg_tables where schemaname = 'public'");
       if (tables.length > 0)
-        expect(await query(url, "select count(*)::int as count from services")).toEqual([
+        expect(await ask(url, "select count(*)::int as count from services")).toEqual([
           { count: 2_000 },
         ]);
       const { code, stdout } = await migrate(group, ["--to", url, "--data", data, "--json"]);

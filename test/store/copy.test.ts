@@ -1,4 +1,3 @@
-import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import type { ServiceRecord } from "../../src/core/service.js";
 import { systemClock } from "../../src/lib/clock.js";
@@ -6,8 +5,10 @@ import { systemRandom } from "../../src/lib/random.js";
 import { Secrets } from "../../src/lib/sealing.js";
 import { type CopyOptions, copyToPostgres } from "../../src/store/copy.js";
 import { openPostgresStore } from "../../src/store/postgres.js";
-import { type Store, type StoredRegistry, StoreOpenError } from "../../src/store/store.js";
+import type { Store, StoredRegistry } from "../../src/store/store.js";
 import { createDatabase, describePostgres } from "../support/postgres.js";
+import { ask } from "../support/postgres-database.js";
+import { refusal } from "./refusal.js";
 import {
   commitOf,
   entryRecord,
@@ -70,29 +71,8 @@ async function openNode(url: string): Promise<Store> {
   return store;
 }
 
-async function run(url: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
 /** The tables there are. */
 const TABLES = "select tablename from pg_tables where schemaname = 'public'";
-
-async function refusal(copied: Promise<unknown>): Promise<string> {
-  const error = await copied.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(StoreOpenError);
-  const { message } = error as StoreOpenError;
-  expect(message).not.toContain("\n");
-  return message;
-}
 
 describePostgres("a copy", () => {
   it("is what a node starts from: the same history, registry time, secrets and tokens", async () => {
@@ -105,7 +85,7 @@ describePostgres("a copy", () => {
     expect(services).toEqual(
       expected.map((service) => ({ ...service, leaseExpiresAt: NOW + 18_000 })),
     );
-    expect(await run(url, "select min_rev::int from clock")).toEqual([{ min_rev: 5 }]);
+    expect(await ask(url, "select min_rev::int from clock")).toEqual([{ min_rev: 5 }]);
   });
 
   it("counts its rows on both sides, and those that are alike", async () => {
@@ -122,7 +102,7 @@ describePostgres("a copy", () => {
   it("of a registry whose whole history is forgotten begins after it", async () => {
     const url = await emptyDatabase();
     await copy(url, { stored: { ...STORED, history: [] } });
-    expect(await run(url, "select min_rev::int from clock")).toEqual([{ min_rev: 8 }]);
+    expect(await ask(url, "select min_rev::int from clock")).toEqual([{ min_rev: 8 }]);
   });
 
   it("may be written to by nodes, which follow its history", async () => {
@@ -170,10 +150,10 @@ describePostgres("leases of a copy", () => {
   it("lapse once nodes have lived that long without the instance", async () => {
     const url = await emptyDatabase();
     await copy(url);
-    await run(url, `update registry_time set ms = ${NOW + 17_999}`);
+    await ask(url, `update registry_time set ms = ${NOW + 17_999}`);
     const { shared } = await openNode(url);
     expect(await shared?.due()).toEqual([]);
-    await run(url, `update registry_time set ms = ${NOW + 18_000}`);
+    await ask(url, `update registry_time set ms = ${NOW + 18_000}`);
     expect((await shared?.due())?.map(({ serviceId }) => serviceId).sort()).toEqual([
       "service-1",
       "service-2",
@@ -188,7 +168,7 @@ describePostgres("a copy that is interrupted", () => {
       throw new Error("interrupted");
     };
     await expect(copy(url, { onProgress: interrupt })).rejects.toThrow("interrupted");
-    expect(await run(url, TABLES)).toEqual([]);
+    expect(await ask(url, TABLES)).toEqual([]);
     expect((await copy(url)).kind).toBe("copied");
   });
 
@@ -197,7 +177,7 @@ describePostgres("a copy that is interrupted", () => {
     const services = Array.from({ length: 3_000 }, (_, i) => serviceRecord({ id: `service-${i}` }));
     let cut: Promise<unknown> | undefined;
     const onProgress = () => {
-      cut ??= run(
+      cut ??= ask(
         url,
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pulse migrate' and datname = current_database()",
       );
@@ -207,7 +187,7 @@ describePostgres("a copy that is interrupted", () => {
       /^postgres:.* cannot be used, /,
     );
     expect(await cut).toHaveLength(1);
-    expect(await run(url, TABLES)).toEqual([]);
+    expect(await ask(url, TABLES)).toEqual([]);
   });
 });
 
@@ -229,7 +209,7 @@ describePostgres("a difference", () => {
   it("fails the copy, says where, and leaves nothing", async () => {
     const url = await emptyDatabase();
     // A database that changes what it is given, as soon as the table is there.
-    await run(
+    await ask(
       url,
       `create function change_names() returns trigger language plpgsql as
         $$ begin new.name = upper(new.name); return new; end $$;
@@ -243,7 +223,7 @@ describePostgres("a difference", () => {
     expect(await refusal(copy(url))).toMatch(
       /does not have what was to be copied \(tokens: 2 rows here, 2 there, 0 of them alike\): give an empty/,
     );
-    expect(await run(url, TABLES)).toEqual([]);
+    expect(await ask(url, TABLES)).toEqual([]);
   });
 });
 
@@ -257,8 +237,8 @@ describePostgres("a database that is not empty", () => {
   it("is not taken for the copy if a row of it is missing or another", async () => {
     const url = await emptyDatabase();
     await copy(url);
-    await run(url, "update download_clients set priority = 1 where id = 'manual-1'");
-    await run(url, "delete from tokens where id = 'token-2'");
+    await ask(url, "update download_clients set priority = 1 where id = 'manual-1'");
+    await ask(url, "delete from tokens where id = 'token-2'");
     expect(await refusal(copy(url))).toMatch(
       /\(download_clients: 2 rows here, 2 there, 1 of them alike; tokens: 2 rows here, 1 there, 1 of them alike\)/,
     );
@@ -302,16 +282,16 @@ describePostgres("a database that is not empty", () => {
 
   it("is refused if another program has a table of ours, and used beside others", async () => {
     const url = await emptyDatabase();
-    await run(url, "create table tokens (x int); create table visitors (x int)");
+    await ask(url, "create table tokens (x int); create table visitors (x int)");
     expect(await refusal(copy(url))).toMatch(/has a table tokens of another program/);
-    await run(url, "drop table tokens");
+    await ask(url, "drop table tokens");
     expect((await copy(url)).kind).toBe("copied");
   });
 
   it("is refused if a newer Pulse made it", async () => {
     const url = await emptyDatabase();
     await copy(url);
-    await run(url, "update schema_version set version = 99");
+    await ask(url, "update schema_version set version = 99");
     expect(await refusal(copy(url))).toMatch(/newer Pulse \(schema 99/);
   });
 });

@@ -4,18 +4,14 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { systemRandom } from "../../src/lib/random.js";
 import { openPostgresStore } from "../../src/store/postgres.js";
-import {
-  type SharedStore,
-  type Store,
-  StoreOpenError,
-  StoreUnavailableError,
-} from "../../src/store/store.js";
+import { type SharedStore, type Store, StoreUnavailableError } from "../../src/store/store.js";
 import { eventually } from "../support/eventually.js";
 import { FaultProxy } from "../support/fault-proxy.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { describePostgresServer } from "../support/postgres.js";
 import { createDatabase } from "../support/postgres-database.js";
 import { PostgresServer } from "../support/postgres-server.js";
+import { refusal as refusalOf } from "./refusal.js";
 import { pointOf, requestOf, serviceCommit } from "./sample-records.js";
 import { temporaryDirectory } from "./temporary-store.js";
 
@@ -51,15 +47,9 @@ async function connect(url: string): Promise<pg.Client> {
 }
 
 async function refusal(opened: Promise<unknown>): Promise<string> {
-  const error = await opened.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(StoreOpenError);
-  const { message } = error as StoreOpenError;
-  expect(message).not.toContain(PASSWORD);
-  expect(message).not.toContain("\n");
-  return message;
+  const sentence = await refusalOf(opened);
+  expect(sentence).not.toContain(PASSWORD);
+  return sentence;
 }
 
 /** What a call fails with, which must be that the store is unavailable. */

@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import Database from "libsql";
 import { describe, expect, it } from "vitest";
-import { StoreOpenError } from "../../src/store/store.js";
+import { refusal } from "./refusal.js";
 import { commitOf, entryRecord, requestOf, serviceRecord, tokenRecord } from "./sample-records.js";
 import { openStore, temporaryDirectory } from "./temporary-store.js";
 
@@ -10,17 +10,6 @@ const KEY = "a1".repeat(32);
 const OTHER_KEY = "b2".repeat(32);
 const API_KEY = "planted-api-key-4711";
 const USERNAME = "planted-user-4711";
-
-async function refusal(opened: Promise<unknown>): Promise<string> {
-  const error = await opened.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(StoreOpenError);
-  const { message } = error as StoreOpenError;
-  expect(message).not.toContain("\n");
-  return message;
-}
 
 /** A store with one service in it, closed. */
 async function madeStore(secretKey?: string): Promise<string> {

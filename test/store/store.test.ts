@@ -6,10 +6,10 @@ import type { Commit, CommitSummary } from "../../src/core/change.js";
 import {
   type CommitRequest,
   StoreDivergedError,
-  StoreOpenError,
   StoreUnavailableError,
 } from "../../src/store/store.js";
 import { describeEngines, dump, type Place, run } from "./engines.js";
+import { refusal } from "./refusal.js";
 import {
   commitOf,
   entryRecord,
@@ -28,18 +28,6 @@ const PLANTED = ["planted-api-key-4711", "planted-user-4711", "planted-override-
 /** What a history keeps of a commit. */
 function summaryOf({ revision, stamp, at, reason, changes }: Commit): CommitSummary {
   return { revision, stamp, at, reason, changes };
-}
-
-/** The sentence with which an open, or a load, is refused. */
-async function refusal(attempt: Promise<unknown>): Promise<string> {
-  const error = await attempt.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(StoreOpenError);
-  const { message } = error as StoreOpenError;
-  expect(message).not.toContain("\n");
-  return message;
 }
 
 /** Credentials in every place that has some. */

@@ -36,15 +36,20 @@ export async function dropDatabases(server: string, prefix: string): Promise<voi
   });
 }
 
-async function administer(
+/** What one statement answers, on a connection of its own. */
+export function ask(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  return administer(url, async (client) => (await client.query(sql)).rows);
+}
+
+async function administer<T>(
   server: string,
-  action: (client: pg.Client) => Promise<unknown>,
-): Promise<void> {
+  action: (client: pg.Client) => Promise<T>,
+): Promise<T> {
   const client = new pg.Client({ connectionString: server, connectionTimeoutMillis: 10_000 });
   client.on("error", () => {}); // a broken connection fails the query, too
   await client.connect();
   try {
-    await action(client);
+    return await action(client);
   } finally {
     await client.end();
   }
