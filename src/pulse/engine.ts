@@ -120,7 +120,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       watching.drain(retryAfterMs);
     },
     async stop() {
-      await registry.idle();
+      await registry.stop();
       await compacted;
       await node?.leave();
     },

@@ -14,7 +14,7 @@ import {
   StoreUnavailableError,
 } from "../store/store.js";
 import { shareRuns } from "./shared-run.js";
-import { storeUnavailable } from "./status.js";
+import { DRAIN_RETRY_AFTER_MS, drainingError, storeUnavailable } from "./status.js";
 
 const SECRET_BYTES = 16;
 const DEFAULT_GATHER_MS = 2;
@@ -61,7 +61,7 @@ export interface Registry {
   /**
    * Resolves once the command's commit is durable and applied.
    * @param holdingOf the service whose holding the command asks for
-   * @throws DomainError: the command refused, the store is down, or too many wait.
+   * @throws DomainError: the command refused, the store is down, too many wait, or Pulse stops.
    */
   run<Outcome>(command: Command<Outcome>, holdingOf?: string): Promise<Outcome>;
   /**
@@ -80,8 +80,11 @@ export interface Registry {
   onCommit(listener: CommitListener): void;
   /** Called when all was loaded anew, since what happened in between is not known. */
   onReload(listener: ReloadListener): void;
-  /** Resolves when nothing waits. */
-  idle(): Promise<void>;
+  /**
+   * Refuses every command from now on: one that began before Pulse stopped may come
+   * when there is no store any more. Resolves when none waits.
+   */
+  stop(): Promise<void>;
 }
 
 export type CommitListener = (commit: Commit, changes: readonly AppliedChange[]) => void;
@@ -102,6 +105,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   const commitListeners: CommitListener[] = [];
   const reloadListeners: ReloadListener[] = [];
   let isStale = false;
+  let isStopped = false;
 
   let tellDiverged: (error: StoreDivergedError) => void = () => {};
   const diverged = new Promise<StoreDivergedError>((resolve) => {
@@ -251,6 +255,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     epoch: stored.epoch,
     catalog,
     async run<Outcome>(command: Command<Outcome>, holdingOf?: string) {
+      if (isStopped) throw drainingError(DRAIN_RETRY_AFTER_MS);
       const settled = await queue.submit({ command, holdingOf }).catch(throwAsRefusal);
       if (!settled.ok) throw settled.error;
       return settled.value as Outcome;
@@ -263,6 +268,9 @@ export function createRegistry(options: RegistryOptions): Registry {
     diverged,
     onCommit: (listener) => void commitListeners.push(listener),
     onReload: (listener) => void reloadListeners.push(listener),
-    idle: () => queue.idle(),
+    stop() {
+      isStopped = true;
+      return queue.idle();
+    },
   };
 }

@@ -21,7 +21,7 @@ import { type GuardOptions, guard } from "./guard.js";
 import { DEFAULT_HISTORY_POLICY, type HistoryPolicy } from "./history.js";
 import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
 import { StartError, toStartError } from "./start-error.js";
-import { drainingError } from "./status.js";
+import { DRAIN_RETRY_AFTER_MS, drainingError } from "./status.js";
 import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
 import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
 import { DEFAULT_WATCH_POLICY, type WatchPolicy } from "./watch-hub.js";
@@ -68,8 +68,6 @@ export interface PulseServer {
   stop(): Promise<void>;
 }
 
-/** How long clients wait before they look for a Pulse that said it stops. */
-const DRAIN_RETRY_AFTER_MS = 1_000;
 /** Calls that run get this long to finish; with the rest of a stop it stays below 10 s. */
 const DRAIN_GRACE_MS = 5_000;
 const DEFAULT_MAX_SERVICES = 100_000;

@@ -12,6 +12,8 @@ import type { Random } from "../lib/random.js";
 import { StoreUnavailableError } from "../store/store.js";
 
 const DOMAIN = "pulse";
+/** How long clients wait before they look for a Pulse that said it stops. */
+export const DRAIN_RETRY_AFTER_MS = 1_000;
 
 /**
  * The status of any error, for the wire. A refusal gets its code and details; an

@@ -79,6 +79,22 @@ describe("a store that is down", () => {
   });
 });
 
+describe("a registry that stops", () => {
+  it("writes what waits, and refuses all later commands without asking the store", async () => {
+    const waiting = doRegister(1);
+    const stopped = registry.stop();
+    const late = refusal(doRegister(2));
+    await stopped;
+    await store.close();
+    expect(await refusal(waiting)).toBe("passed");
+    expect([await late, await refusal(doRegister(3))]).toMatchObject([
+      { kind: "draining", retryAfterMs: 1_000 },
+      { kind: "draining", retryAfterMs: 1_000 },
+    ]);
+    expect(store.batches).toEqual([1]);
+  });
+});
+
 describe("a listener that throws", () => {
   it("is logged, and neither its commit nor the next is lost", async () => {
     const seen: bigint[] = [];
