@@ -19,6 +19,8 @@ export interface DecisionContext {
   readonly holdingOf: (serviceId: string) => Holding | undefined;
   /** A new id for a record. */
   readonly newId: () => string;
+  /** The id for this text: the same in every registry, and in every run. */
+  readonly stableId: (text: string) => string;
   /** A new random secret, as URL-safe text. */
   readonly newSecret: () => string;
 }

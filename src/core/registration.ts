@@ -158,14 +158,18 @@ function credentials(
   return { username, apiKey, credentialState };
 }
 
-/** The entry of a download client that never had one. */
+/**
+ * The entry of a download client that never had one. Its id follows from the instance
+ * id: a registry that has lost everything gives it to the same client again, and
+ * what managers have written down of it still holds.
+ */
 function firstEntry(service: ServiceRecord, context: DecisionContext): EntryRecord | undefined {
   const { catalog, at, revision } = context;
   if (service.spec.type !== DOWNLOAD_CLIENT_TYPE || catalog.entryOf(service.id)) return undefined;
   const name = freeEntryName(service.spec.name, (wanted) => !!catalog.entryNamed(wanted));
   return {
     ...newOperatorFields(name),
-    id: context.newId(),
+    id: context.stableId(`download client of ${service.instanceId}`),
     origin: { source: "auto", serviceId: service.id, overrides: {} },
     credentialState: "unverified",
     createdAt: at,

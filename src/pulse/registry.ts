@@ -5,6 +5,7 @@ import { DomainError } from "../core/errors.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import { type Random, randomSecret } from "../lib/random.js";
+import { stableId } from "../lib/stable-id.js";
 import { createCommitQueue } from "../store/commit-queue.js";
 import {
   type News,
@@ -238,6 +239,7 @@ export function createRegistry(options: RegistryOptions): Registry {
         registryNow: options.registryNow(),
         holdingOf: (serviceId) => holdings.get(serviceId),
         newId: () => random.uuid(),
+        stableId,
         newSecret: () => randomSecret(random, SECRET_BYTES),
       });
       if (decision.commit) {

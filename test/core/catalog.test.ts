@@ -61,6 +61,7 @@ function draftOf(base: Catalog) {
       registryNow: 0,
       holdingOf: () => undefined,
       newId: () => `draft-${++ids}`,
+      stableId: (text) => `id of ${text}`,
       newSecret: () => `draft-${++ids}`,
     });
     if (commit) {

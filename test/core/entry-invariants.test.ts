@@ -255,6 +255,7 @@ function decide(world: World, operations: readonly Operation[]) {
         registryNow: world.registryNow,
         holdingOf: () => undefined,
         newId: () => world.newId(),
+        stableId: (text) => `id of ${text}`,
         newSecret: () => world.newId(),
       });
       if (!commit) continue;

@@ -153,6 +153,20 @@ describe("a download-client entry", () => {
     expect(decisions.entryNames()).toEqual([]);
   });
 
+  it("has the same id in another registry, if the instance is the same, and no other", () => {
+    const ids = (instanceId: string) => {
+      doRegister({ instanceId, secretHash: instanceId });
+      const service = decisions.catalog.serviceByInstance(instanceId);
+      return [service?.id, decisions.catalog.entryOf(service?.id ?? "")?.id];
+    };
+    const [, before] = ids("one");
+    decisions = new Decisions();
+    const [, other] = ids("two");
+    const [, after] = ids("one");
+    expect(after).toBe(before);
+    expect(other).not.toBe(before);
+  });
+
   it("gets the next free number if its name is taken, and each keeps its own for ever", () => {
     for (const n of [1, 2, 3]) doRegister({ instanceId: `i${n}`, secretHash: `h${n}` });
     expect(decisions.entryNames()).toEqual(["haul", "haul-2", "haul-3"]);

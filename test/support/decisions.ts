@@ -31,6 +31,7 @@ export class Decisions {
       registryNow: this.registryNow,
       holdingOf: (serviceId) => this.holdings.get(serviceId),
       newId: () => `id-${++this.#ids}`,
+      stableId: (text) => `id of ${text}`,
       newSecret: () => `secret-${++this.#ids}`,
     });
     if (commit) {

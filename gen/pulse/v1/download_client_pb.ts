@@ -29,7 +29,8 @@ export const file_pulse_v1_download_client: GenFile = /*@__PURE__*/
  */
 export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
   /**
-   * Id given by Pulse. An AUTO entry keeps it for the life of its instance id.
+   * Id given by Pulse. An AUTO entry keeps it for the life of its instance id, and has
+   * it again in a registry that was emptied: it follows from the instance id.
    *
    * @generated from field: string id = 1;
    */
