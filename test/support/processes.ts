@@ -40,7 +40,7 @@ export interface RunningProgram {
 export interface ProgramGroup {
   /** A directory of its own. It is HOME for the programs, so that no test touches a real one. */
   readonly directory: string;
-  /** Starts `src/cli/<name>.ts` with these arguments, and of this process's environment only PATH. */
+  /** Starts the built program of that name with these arguments, and of this process's environment only PATH. */
   start(
     name: ProgramName,
     args: readonly string[],
@@ -95,8 +95,8 @@ function startProgram(
   args: readonly string[],
   env: Record<string, string>,
 ): RunningProgram {
-  const script = join(ROOT, "src", "cli", `${name}.ts`);
-  const child = spawn(process.execPath, ["--import", "tsx", script, ...args], {
+  const script = join(ROOT, "dist", "src", "cli", `${name}.js`);
+  const child = spawn(process.execPath, [script, ...args], {
     cwd: ROOT,
     env,
     stdio: ["ignore", "pipe", "pipe"],
