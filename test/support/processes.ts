@@ -1,7 +1,8 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const PATIENCE_MS = 15_000;
@@ -25,12 +26,14 @@ export interface RunningProgram {
   readonly lines: readonly LogLine[];
   /**
    * The first log line with this `msg` from index `from` on, now or later.
-   * Rejects if the program ends first, or after 15 s, with all that it wrote.
+   * Rejects if the program ends first, or after `withinMs` (15 s), with all that it wrote.
    */
-  line(msg: string, from?: number): Promise<LogLine>;
+  line(msg: string, from?: number, withinMs?: number): Promise<LogLine>;
   /** Resolves when what stdout holds from index `from` on matches; rejects as `line` does. */
   output(pattern: RegExp, from?: number): Promise<void>;
   readonly exit: Promise<Exit>;
+  /** Its standard input; a program of this project has none. */
+  write(line: string): void;
   kill(signal: NodeJS.Signals): void;
   /** Resolves when it is gone after a SIGTERM, or a SIGKILL 15 s later. */
   stop(): Promise<Exit>;
@@ -46,34 +49,70 @@ export interface ProgramGroup {
     args: readonly string[],
     env?: Readonly<Record<string, string>>,
   ): RunningProgram;
+  /** Starts a script of `programs/`, which is in these tests' own service. */
+  startScript(
+    name: string,
+    args: readonly string[],
+    env?: Readonly<Record<string, string>>,
+  ): RunningProgram;
   /** Starts it and waits for its end, at most 15 s. */
   run(
     name: ProgramName,
     args: readonly string[],
     env?: Readonly<Record<string, string>>,
   ): Promise<Exit & { readonly stdout: string; readonly stderr: string }>;
-  /** Kills what still runs and removes the directory. */
+  /**
+   * Kills what still runs and removes the directory. Rejects if one of them ended by
+   * an error that nobody caught: no failure of another program may lead to that.
+   */
   stop(): Promise<void>;
 }
+
+/** What Node writes last when an error, or a rejection, was caught by nobody. */
+const CRASH = /^Node\.js v\d/m;
 
 /** Begin with this in `beforeAll` or a test, and call `stop` in `afterAll` or `onTestFinished`. */
 export async function createProgramGroup(): Promise<ProgramGroup> {
   const directory = await mkdtemp(join(tmpdir(), "pulse-test-"));
   const running = new Set<RunningProgram>();
+  const crashes: Error[] = [];
+
+  function add(program: RunningProgram, name: string): RunningProgram {
+    running.add(program);
+    program.exit.then(() => {
+      running.delete(program);
+      if (CRASH.test(program.stderr)) crashes.push(report(`${name} has crashed`, program));
+    });
+    return program;
+  }
+  const envOf = (env: Readonly<Record<string, string>>) => ({
+    PATH: process.env.PATH ?? "",
+    HOME: directory,
+    ...env,
+  });
 
   const start: ProgramGroup["start"] = (name, args, env = {}) => {
-    const program = startProgram(name, args, {
-      PATH: process.env.PATH ?? "",
-      HOME: directory,
-      ...env,
+    const script = join(ROOT, "dist", "src", "cli", `${name}.js`);
+    const child = spawn(process.execPath, [script, ...args], {
+      cwd: ROOT,
+      env: envOf(env),
+      stdio: ["ignore", "pipe", "pipe"],
     });
-    running.add(program);
-    program.exit.then(() => running.delete(program));
-    return program;
+    return add(watchProgram(name, child), name);
   };
   return {
     directory,
     start,
+    startScript(name, args, env = {}) {
+      const script = join(import.meta.dirname, "programs", `${name}.ts`);
+      const child = spawn(process.execPath, ["--import", "tsx", script, ...args], {
+        cwd: ROOT,
+        env: envOf(env),
+        stdio: ["pipe", "pipe", "pipe"],
+      });
+      child.stdin.on("error", () => {}); // it may be gone
+      return add(watchProgram(name, child), name);
+    },
     async run(name, args, env) {
       const program = start(name, args, env);
       const exit = await withPatience(program.exit, () => report(`${name} does not end`, program));
@@ -86,29 +125,31 @@ export async function createProgramGroup(): Promise<ProgramGroup> {
       });
       await Promise.all(exits);
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+      if (crashes.length > 0) throw crashes[0];
     },
   };
 }
 
-function startProgram(
-  name: ProgramName,
-  args: readonly string[],
-  env: Record<string, string>,
+function watchProgram(
+  name: string,
+  child: ChildProcess & { readonly stdout: Readable; readonly stderr: Readable },
 ): RunningProgram {
-  const script = join(ROOT, "dist", "src", "cli", `${name}.js`);
-  const child = spawn(process.execPath, [script, ...args], {
-    cwd: ROOT,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
   let stdout = "";
   let stderr = "";
+  const lines: LogLine[] = [];
+  let unfinished = "";
   const listeners = new Set<() => void>();
   const heard = () => {
     for (const listener of listeners) listener();
   };
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
+    const whole = (unfinished + text).split("\n");
+    unfinished = whole.pop() ?? "";
+    for (const line of whole) {
+      const parsed = logLine(line);
+      if (parsed) lines.push(parsed);
+    }
     heard();
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -120,7 +161,7 @@ function startProgram(
   });
 
   /** Asks after every output until the answer is there. */
-  function until<T>(wanted: string, ask: () => T | undefined): Promise<T> {
+  function until<T>(wanted: string, ask: () => T | undefined, withinMs?: number): Promise<T> {
     const found = new Promise<T>((resolve, reject) => {
       const listener = () => {
         const answer = ask();
@@ -132,7 +173,8 @@ function startProgram(
       listener();
       exit.then(() => reject(report(`${name} ended before ${wanted}`, program)), reject);
     });
-    return withPatience(found, () => report(`${name} waits in vain for ${wanted}`, program));
+    const complain = () => report(`${name} waits in vain for ${wanted}`, program);
+    return withPatience(found, complain, withinMs);
   }
 
   const program: RunningProgram = {
@@ -143,20 +185,19 @@ function startProgram(
     get stderr() {
       return stderr;
     },
-    get lines() {
-      return logLines(stdout);
-    },
-    line: (msg, from = 0) =>
-      until(`the log line ${msg}`, () =>
-        logLines(stdout)
-          .slice(from)
-          .find((line) => line.msg === msg),
+    lines,
+    line: (msg, from = 0, withinMs) =>
+      until(
+        `the log line ${msg}`,
+        () => lines.find((line, i) => i >= from && line.msg === msg),
+        withinMs,
       ),
     output: (pattern, from = 0) =>
       until(`${pattern}`, () => (pattern.test(stdout.slice(from)) ? null : undefined)).then(
         () => {},
       ),
     exit,
+    write: (line) => void child.stdin?.write(`${line}\n`),
     kill: (signal) => void child.kill(signal),
     async stop() {
       child.kill("SIGTERM");
@@ -171,22 +212,22 @@ function startProgram(
   return program;
 }
 
-function logLines(stdout: string): LogLine[] {
-  return stdout
-    .split("\n")
-    .slice(0, -1) // the last is not whole yet
-    .filter((line) => line.startsWith("{") && line.endsWith("}"))
-    .map((line) => JSON.parse(line) as LogLine);
+function logLine(line: string): LogLine | undefined {
+  return line.startsWith("{") && line.endsWith("}") ? (JSON.parse(line) as LogLine) : undefined;
 }
 
 function report(problem: string, program: { stdout: string; stderr: string }): Error {
   return new Error(`${problem}\n--- stdout\n${program.stdout}\n--- stderr\n${program.stderr}`);
 }
 
-async function withPatience<T>(promise: Promise<T>, complain: () => Error): Promise<T> {
+async function withPatience<T>(
+  promise: Promise<T>,
+  complain: () => Error,
+  withinMs = PATIENCE_MS,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(complain()), PATIENCE_MS);
+    timer = setTimeout(() => reject(complain()), withinMs);
   });
   try {
     return await Promise.race([promise, timeout]);

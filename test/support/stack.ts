@@ -7,9 +7,17 @@ import { ListDownloadClientsResponseSchema } from "../../gen/pulse/v1/download_c
 import { connectPulse, type PulseConnection } from "../../src/client/index.js";
 import { eventually } from "./eventually.js";
 import { freePort } from "./free-port.js";
+import { Members, type MembersConfig } from "./members.js";
 import { createProgramGroup, type ProgramGroup, type RunningProgram } from "./processes.js";
 
 export { freePort };
+
+const SECRET_KEY = "5b".repeat(32);
+
+export interface StackOptions {
+  /** `postgres://…`; left out, SQLite. */
+  readonly database?: string;
+}
 
 /** Pulse and Hauls as processes, as an operator runs them, on one data directory. */
 export class Stack {
@@ -19,10 +27,11 @@ export class Stack {
     readonly group: ProgramGroup,
     /** The same through restarts, as an operator's is. */
     readonly port: number,
+    private readonly options: StackOptions,
   ) {}
 
-  static async create(): Promise<Stack> {
-    return new Stack(await createProgramGroup(), await freePort());
+  static async create(options: StackOptions = {}): Promise<Stack> {
+    return new Stack(await createProgramGroup(), await freePort(), options);
   }
 
   get dataDirectory(): string {
@@ -34,11 +43,37 @@ export class Stack {
   }
 
   /** Starts Pulse and waits until it listens. */
-  async startPulse(): Promise<RunningProgram> {
-    const args = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.dataDirectory];
-    const pulse = this.group.start("pulse", args);
+  async startPulse(
+    env: Readonly<Record<string, string>> = {},
+    args: readonly string[] = [],
+  ): Promise<RunningProgram> {
+    const { database } = this.options;
+    const pulse = this.group.start(
+      "pulse",
+      ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.dataDirectory, ...args],
+      { ...(database && { PULSE_DATABASE: database, PULSE_SECRET_KEY: SECRET_KEY }), ...env },
+    );
     await pulse.line("pulse.listening");
     return pulse;
+  }
+
+  /**
+   * Services that stay registered, in a process of their own. They find Pulse where it
+   * is, or at a port in front of it.
+   */
+  async startMembers(
+    { port = this.port, ...config }: Partial<MembersConfig> & { readonly port?: number },
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Members> {
+    const pulse = `http://127.0.0.1:${port}`;
+    const token = await this.token();
+    return Members.start(this.group, { pulse, token, prefix: "member", count: 1, ...config }, env);
+  }
+
+  /** Why the service changed, oldest first, as far as Pulse remembers. */
+  async reasons(serviceId: string): Promise<readonly string[]> {
+    const { timeline } = await this.connect().registry.explainService({ id: serviceId });
+    return timeline.map(({ reason }) => reason);
   }
 
   /** Starts a Haul that finds Pulse and its token as on one host, and waits until it serves. */

@@ -1,0 +1,83 @@
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunningProgram } from "./processes.js";
+
+// Programs that are started with one of these variables have something of their
+// surroundings replaced, and nothing of their own.
+
+type Env = Readonly<Record<string, string>>;
+
+function preloaded(name: string): string {
+  return `--import=${join(import.meta.dirname, "preload", `${name}.mjs`)}`;
+}
+
+/** For programs that `memoryOf` is to be asked of. */
+export const MEMORY_PROBE: Env = { NODE_OPTIONS: preloaded("memory-probe") };
+
+/** What a process holds after a garbage collection. Bytes. */
+export interface Memory {
+  readonly rss: number;
+  readonly heapUsed: number;
+  readonly external: number;
+  readonly arrayBuffers: number;
+  /** What keeps its event loop busy, by kind, such as `TCPSocketWrap` and `Timeout`. */
+  readonly handles: Readonly<Record<string, number>>;
+  /** Open file descriptors. */
+  readonly files: number;
+}
+
+/** Collects the garbage of a program with MEMORY_PROBE, and asks what is left. */
+export async function memoryOf(program: RunningProgram): Promise<Memory> {
+  const from = program.lines.length;
+  program.kill("SIGUSR2");
+  return (await program.line("memory", from)) as unknown as Memory;
+}
+
+/** A wall clock that a test sets, for the programs that are started with its `env`. */
+export class ShiftedClock {
+  private constructor(private readonly file: string) {}
+
+  static async create(directory: string): Promise<ShiftedClock> {
+    const clock = new ShiftedClock(join(directory, "shifted-clock"));
+    await clock.shift(0);
+    return clock;
+  }
+
+  get env(): Env {
+    return { NODE_OPTIONS: preloaded("shifted-clock"), SHIFTED_CLOCK: this.file };
+  }
+
+  /** From a moment later on, 0.1 s at most, the wall clock is wrong by so much. */
+  shift(ms: number): Promise<void> {
+    return replace(this.file, String(ms));
+  }
+}
+
+/** Host names whose addresses a test changes, for the programs that are started with its `env`. */
+export class MovingNames {
+  private constructor(private readonly file: string) {}
+
+  static async create(
+    directory: string,
+    names: Readonly<Record<string, readonly string[]>>,
+  ): Promise<MovingNames> {
+    const moving = new MovingNames(join(directory, "moving-names"));
+    await moving.set(names);
+    return moving;
+  }
+
+  get env(): Env {
+    return { NODE_OPTIONS: preloaded("moving-names"), MOVING_NAMES: this.file };
+  }
+
+  /** An empty list: the name cannot be looked up. */
+  set(names: Readonly<Record<string, readonly string[]>>): Promise<void> {
+    return replace(this.file, JSON.stringify(names));
+  }
+}
+
+/** So that nobody reads a half of it. */
+async function replace(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text);
+  await rename(`${file}.new`, file);
+}

@@ -1,0 +1,72 @@
+// Services that stay registered, as many as asked for, in a process that can be killed.
+// Tells what happens to them as log lines, and does what it reads from its input.
+import { createInterface } from "node:readline";
+import { type Registration, startRegistration } from "../../../src/client/index.js";
+import type { MembersCommand, MembersConfig } from "../members.js";
+
+const config = JSON.parse(process.argv[2] ?? "") as MembersConfig;
+const { prefix, count, startSpreadMs = 0 } = config;
+const members = new Map<string, Registration>();
+
+for (let n = 0; n < count; n++) {
+  const name = `${prefix}-${n}`;
+  if (startSpreadMs === 0) start(name);
+  else setTimeout(() => start(name), (startSpreadMs * n) / count);
+}
+say({ msg: "members.started" });
+
+createInterface({ input: process.stdin }).on("line", (line) => {
+  void carryOut(JSON.parse(line) as MembersCommand);
+});
+
+function start(name: string): void {
+  const { pulse, token, ttlMs, standaloneAfterMs, service, apiKey } = config;
+  const member = startRegistration({
+    pulse,
+    token: typeof token === "string" ? token : () => readToken(token.file),
+    service: { name, ...service },
+    credentials: { username: "admin", apiKey: apiKey ?? `the key of ${name}` },
+    identity: { instanceId: name, instanceSecret: `the secret of ${name}` },
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+    ...(standaloneAfterMs === undefined ? {} : { standaloneAfterMs }),
+  });
+  members.set(name, member);
+  member.subscribe((event) => {
+    const grant = "grant" in event ? event.grant : undefined;
+    say({
+      msg: "member",
+      member: name,
+      type: event.type,
+      ...("endpoint" in event ? { endpoint: event.endpoint } : {}),
+      ...("retryInMs" in event ? { retryInMs: event.retryInMs } : {}),
+      ...("registeredAnew" in event ? { registeredAnew: event.registeredAnew } : {}),
+      ...("error" in event ? { error: event.error.message } : {}),
+      ...(grant
+        ? { ...grant, generation: `${grant.generation}`, revision: `${grant.revision}` }
+        : {}),
+    });
+  });
+}
+
+async function carryOut(command: MembersCommand): Promise<void> {
+  switch (command.do) {
+    case "update":
+      return members.get(command.member)?.update(command.change);
+    case "report":
+      return members.get(command.member)?.report(command.report);
+    case "close":
+      await Promise.all([...members.values()].map((member) => member.close()));
+      process.exit(0);
+  }
+}
+
+async function readToken(file: string): Promise<string> {
+  const { readFile } = await import("node:fs/promises");
+  return (await readFile(file, "utf8")).trim();
+}
+
+/** With the time of the host's monotonic clock, which all its processes share. */
+function say(line: object): void {
+  const at = Number(process.hrtime.bigint() / 1_000n) / 1_000;
+  process.stdout.write(`${JSON.stringify({ at, ...line })}\n`);
+}
