@@ -1,12 +1,19 @@
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
 import type { WatchConnection } from "./clients.js";
+import { ConfirmTime } from "./confirm-time.js";
+import { CONFIRM_MS } from "./pace.js";
 import type { WatchCache } from "./watch-cache.js";
 import type { WatchNews } from "./watch-log.js";
 import { WatchReader } from "./watch-reader.js";
 import { WatchState } from "./watch-state.js";
-import { type FollowOptions, followStream } from "./watch-stream.js";
-import type { Query, Topic } from "./watch-topics.js";
+import {
+  DEFAULT_BOOKMARK_INTERVAL_MS,
+  type FollowOptions,
+  followStream,
+  patienceFor,
+} from "./watch-stream.js";
+import type { Query, Told, Topic } from "./watch-topics.js";
 import type { StatusEvent, StreamItem, Watch, WatchEvent, WatchView } from "./watching.js";
 
 export interface ItemWatchOptions<Item, Filter, Response> {
@@ -39,7 +46,10 @@ export class ItemWatch<Item, Filter, Response> implements Watch<Item> {
   #condition: Condition = { state: "loading", error: undefined };
   /** The newest of its kind, for readers to come. */
   #status: StatusEvent | undefined;
-  /** What has been said of the present loss: `away`, or the refusal. */
+  /** There while Pulse has not confirmed all that is shown. */
+  #confirming: ConfirmTime | undefined;
+  #patienceMs = patienceFor(DEFAULT_BOOKMARK_INTERVAL_MS);
+  /** What has been said of the present loss: `away`, `unconfirmed`, or the refusal. */
   #loss: string | undefined;
   #view: WatchView<Item> | undefined;
 
@@ -119,6 +129,7 @@ export class ItemWatch<Item, Filter, Response> implements Watch<Item> {
 
   #lose({ type, error, retryInMs }: Exclude<StreamItem<Response>, { type: "response" }>): void {
     this.#known.interrupt();
+    this.#confirming?.pause();
     this.#becomeStale(error);
     const what = type === "rejected" ? error.message : "away";
     if (this.#loss === what || (this.#loss && type === "interrupted")) return;
@@ -127,40 +138,86 @@ export class ItemWatch<Item, Filter, Response> implements Watch<Item> {
   }
 
   #learn(response: Response): void {
-    const { topic, cache } = this.#options;
     const { resumeToken, revision } = this.#known;
-    const told = topic.read(response);
-    for (const event of this.#known.apply(told)) {
+    const wasConfirming = this.#confirming !== undefined;
+    const told = this.#options.topic.read(response);
+    this.#show(this.#known.apply(told));
+    this.#confirm(told);
+    this.#doubt(told);
+    this.#view = undefined;
+    const isNew = this.#known.resumeToken !== resumeToken || this.#known.revision !== revision;
+    if (isNew || wasConfirming) this.#save();
+  }
+
+  #show(events: readonly WatchEvent<Item>[]): void {
+    for (const event of events) {
       if (event.type === "synced") {
         this.#condition = { state: "live" };
         this.#loss = undefined;
         this.#say(event);
       } else this.#publish([event]);
     }
-    const isWhole = told.event.type !== "snapshot" || !told.event.more;
-    if (told.isStale && isWhole) this.#fallBehind();
-    this.#view = undefined;
-    if (this.#known.resumeToken !== resumeToken || this.#known.revision !== revision)
-      cache?.write(() => topic.toBytes(this.#known));
   }
 
-  /** The stream is there, and shows all that this Pulse knows: that may not be all there is. */
-  #fallBehind(): void {
-    const error = new Error("Pulse cannot reach its database: others may have changed more");
-    const sinceAt = this.#options.clock.wallNow();
-    if (this.#condition.state !== "stale") this.#condition = { state: "stale", sinceAt, error };
-    if (this.#loss !== undefined) return;
-    this.#loss = "away";
+  /** What a Pulse that has lost its history has not named again in time is gone. */
+  #confirm({ bookmarkIntervalMs }: Told<Item>): void {
+    const { clock } = this.#options;
+    const known = this.#known;
+    if (bookmarkIntervalMs !== undefined) this.#patienceMs = patienceFor(bookmarkIntervalMs);
+    if (known.unconfirmed.size > 0) {
+      this.#confirming ??= new ConfirmTime(CONFIRM_MS);
+      if (known.isCaughtUp) this.#confirming.heard(clock.now(), this.#patienceMs);
+      else this.#confirming.pause();
+      if (this.#confirming.leftMs === 0) this.#show(known.dropUnconfirmed());
+    }
+    if (known.unconfirmed.size === 0) this.#confirming = undefined;
+  }
+
+  /** The stream is there, and all that this Pulse knows is shown: that may not be all there is. */
+  #doubt({ event, isStale }: Told<Item>): void {
+    const { topic, clock } = this.#options;
+    if (event.type === "snapshot" && event.more) return;
+    if (this.#confirming) {
+      const until = new Date(clock.wallNow() + this.#confirming.leftMs).toISOString();
+      const { size } = this.#known.unconfirmed;
+      this.#mistrust(
+        "unconfirmed",
+        `Pulse has lost its history, or a part of it: of the ${topic.name} known before, ${size} not back yet, kept until ${until}`,
+      );
+    } else if (isStale)
+      this.#mistrust("away", "Pulse cannot reach its database: others may have changed more");
+  }
+
+  /** Says so, unless as much has been said of this loss. */
+  #mistrust(loss: "unconfirmed" | "away", message: string): void {
+    const error = new Error(message);
+    this.#condition = { state: "stale", sinceAt: this.#staleSinceAt(), error };
+    if (this.#loss === loss || (this.#loss !== undefined && loss === "away")) return;
+    this.#loss = loss;
     this.#say({ type: "stale", error, retryInMs: 0 });
   }
 
+  /**
+   * The file keeps the last state of a history that Pulse has lost, until that of the
+   * new one is whole: with the new one's token, nothing would ever delete after a
+   * restart what is unconfirmed.
+   */
+  #save(): void {
+    const { topic, cache } = this.#options;
+    if (!this.#confirming)
+      cache?.write(() => (this.#confirming ? undefined : topic.toBytes(this.#known)));
+  }
+
   #becomeStale(error: Error): void {
-    const { clock } = this.#options;
-    const now = this.#condition;
-    if (now.state === "loading") this.#condition = { state: "loading", error };
-    else if (now.state === "stale") this.#condition = { ...now, error };
-    else this.#condition = { state: "stale", sinceAt: clock.wallNow(), error };
+    const { state } = this.#condition;
+    if (state === "loading") this.#condition = { state, error };
+    else this.#condition = { state: "stale", sinceAt: this.#staleSinceAt(), error };
     this.#view = undefined;
+  }
+
+  #staleSinceAt(): number {
+    const now = this.#condition;
+    return now.state === "stale" ? now.sinceAt : this.#options.clock.wallNow();
   }
 
   #say(event: StatusEvent): void {

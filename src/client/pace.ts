@@ -6,9 +6,13 @@ import type { TransientFailure } from "./failure.js";
 export const DEFAULT_STANDALONE_AFTER_MS = 120_000;
 /** Deadline of one Register: a server that accepts and stays silent is abandoned. */
 export const ATTEMPT_TIMEOUT_MS = 10_000;
-/** How often Pulse is asked again after it refused this caller, and the jitter on top. */
-export const REJECTED_RETRY_MS = 60_000;
-export const REJECTED_JITTER_MS = 5_000;
+/**
+ * How often Pulse is asked again after it refused this caller, and the jitter on top.
+ * Together, and with the call itself, it is less than a minute: so long it takes at
+ * most until a token that is mended counts.
+ */
+export const REJECTED_RETRY_MS = 50_000;
+export const REJECTED_JITTER_MS = 8_000;
 /** Bound of the goodbye and the Deregister at the end, together. */
 export const LEAVE_TIMEOUT_MS = 2_000;
 /** Jitter before the first attempt after the process stood still. */
@@ -22,6 +26,13 @@ export const MOVE_JITTER_MS = 500;
 
 /** How long a watch's stream must have been well for its backoff to be fresh again. */
 export const WATCH_WELL_MS = 15_000;
+
+/**
+ * How long a watch keeps what a Pulse that has lost its history does not know: its
+ * services register anew within a second of their reconnect, and reconnect within 30 s
+ * of its return.
+ */
+export const CONFIRM_MS = 30_000;
 
 const REGISTER: BackoffPolicy = { baseMs: 2_000, factor: 2, capMs: 32_000 };
 const STREAM: BackoffPolicy = { baseMs: 500, factor: 2, capMs: 15_000 };

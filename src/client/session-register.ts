@@ -157,6 +157,9 @@ export function updateAway(state: Away): Outcome {
 export function wokeAway(state: Away, _event: unknown, context: Context): Outcome {
   const { step } = state;
   const next = step.do === "wait" ? step.next : step.do;
-  const delayMs = context.random() * WAKE_JITTER_MS;
+  const jitterMs = context.random() * WAKE_JITTER_MS;
+  // Nobody has mended a refusal by that.
+  const isRefused = state.name === "rejected" && step.do === "wait" && !step.untilReachable;
+  const delayMs = isRefused ? Math.max(step.dueAt - context.now, jitterMs) : jitterMs;
   return preceded(RENEW_CONNECTION, waitThen(state, next, delayMs, context, { pace: FRESH_PACE }));
 }

@@ -29,7 +29,7 @@ export interface WatchCacheOptions {
 export class WatchCache {
   readonly #options: WatchCacheOptions;
   /** Gives what is to be written; undefined: everything is. */
-  #unwritten: (() => Uint8Array) | undefined;
+  #unwritten: (() => Uint8Array | undefined) | undefined;
   #timer: Timer | undefined;
   #writing: Promise<void> | undefined;
   #nextAt = Number.NEGATIVE_INFINITY;
@@ -71,8 +71,11 @@ export class WatchCache {
     }
   }
 
-  /** Has `content` written soon, in the place of what was to be written before. */
-  write(content: () => Uint8Array): void {
+  /**
+   * Has `content` written soon, in the place of what was to be written before. It is
+   * called when that is; if it gives nothing then, the file stays as it is.
+   */
+  write(content: () => Uint8Array | undefined): void {
     this.#unwritten = content;
     if (this.#timer || this.#writing) return;
     const { clock } = this.#options;
@@ -106,10 +109,13 @@ export class WatchCache {
     if (this.#unwritten) this.write(this.#unwritten);
   }
 
-  async #seal(content: () => Uint8Array): Promise<void> {
+  async #seal(content: () => Uint8Array | undefined): Promise<void> {
     const { file, place, log } = this.#options;
     try {
-      const sealed = (await this.#secrets()).seal(content(), place);
+      const secrets = await this.#secrets();
+      const bytes = content();
+      if (!bytes) return;
+      const sealed = secrets.seal(bytes, place);
       await makePrivateDirectory(dirname(file));
       await writePrivateFile(file, sealed);
       this.#isComplained = false;

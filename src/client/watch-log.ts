@@ -30,7 +30,7 @@ export function logWatch(
       case "stale":
         return log.warn(
           { ...base, error: news.error.message },
-          `the ${topic} of Pulse may be out of date; next attempt in ${inSeconds(news.retryInMs)}`,
+          `the ${topic} of Pulse may be out of date${nextAttempt(news.retryInMs)}`,
         );
       case "rejected":
         return log.warn(
@@ -46,4 +46,9 @@ export function logWatch(
         return log.info(base, `the watch of the ${topic} has ended`);
     }
   };
+}
+
+/** Nothing while the stream is there, and there is nothing to try. */
+function nextAttempt(retryInMs: number): string {
+  return retryInMs > 0 ? `; next attempt in ${inSeconds(retryInMs)}` : "";
 }

@@ -25,11 +25,17 @@ interface Change<Item> {
  *
  * Invariants, each with a test in watch-state.test.ts:
  *
- * 1. What it shows is Pulse's state at `revision`: the parts of a snapshot and
- *    the changes of a commit take effect together, when the last has come.
- * 2. An item goes only by a DELETE or by a complete snapshot without it.
+ * 1. What it shows is Pulse's state at `revision`, and besides that only what is
+ *    unconfirmed: the parts of a snapshot and the changes of a commit take effect
+ *    together, when the last has come.
+ * 2. An item goes only by a DELETE, by a complete snapshot without it in the same
+ *    history, or by `dropUnconfirmed`.
  * 3. The events, applied in order, lead from what was shown to what is shown.
  * 4. The resume token never names more than what is shown.
+ * 5. What a complete snapshot of another history lacks is unconfirmed, until Pulse
+ *    names it again: its services may not have registered anew yet.
+ * 6. It is in step (`synced`) only while the stream has caught up and nothing is
+ *    unconfirmed.
  */
 export class WatchState<Item> {
   readonly #kind: ItemKind<Item>;
@@ -40,7 +46,10 @@ export class WatchState<Item> {
   #parts: Item[] | undefined;
   /** Changes of a commit that has not come whole. */
   #unfinished: Change<Item>[] = [];
-  #stream: "catching-up" | "live" = "catching-up";
+  /** Ids of items that are kept, though Pulse does not know them now. */
+  readonly #unconfirmed = new Set<string>();
+  /** `caught-up`: with Pulse, which has yet to confirm items that were known. */
+  #stream: "catching-up" | "caught-up" | "live" = "catching-up";
   #sorted: readonly Item[] | undefined;
 
   constructor(kind: ItemKind<Item>) {
@@ -61,6 +70,16 @@ export class WatchState<Item> {
     return this.#resumeToken;
   }
 
+  /** Ids of those items that Pulse, having lost its history, does not know now. */
+  get unconfirmed(): ReadonlySet<string> {
+    return this.#unconfirmed;
+  }
+
+  /** Whether all that Pulse knows has been told, by a Pulse that is itself up to date. */
+  get isCaughtUp(): boolean {
+    return this.#stream !== "catching-up";
+  }
+
   /** What tells somebody who knows nothing of all that is known, in the order of revisions. */
   introduction(): ItemEvent<Item>[] {
     return [...this.#known.values()]
@@ -72,7 +91,7 @@ export class WatchState<Item> {
   restore({ items, revision, resumeToken }: Snapshot<Item>): ItemEvent<Item>[] {
     this.#resumeToken = resumeToken;
     this.#revision = revision;
-    return this.#replaceAll(items, revision);
+    return this.#replaceAll(items, revision, "same");
   }
 
   /** The stream is lost: what it had not told whole, the next one tells again. */
@@ -82,7 +101,7 @@ export class WatchState<Item> {
     this.#stream = "catching-up";
   }
 
-  /** What the response comes to; `synced` when the stream has caught up with a Pulse that is itself up to date. */
+  /** What the response comes to; `synced` when it is in step from now on (invariant 6). */
   apply({ event, revision, resumeToken, isStale }: Told<Item>): WatchEvent<Item>[] {
     if (isStale) this.#stream = "catching-up";
     if (event.type === "put" || event.type === "delete")
@@ -91,7 +110,7 @@ export class WatchState<Item> {
       this.#parts ??= [];
       for (const item of event.items) this.#parts.push(item);
       if (event.more) return [];
-      const events = this.#replaceAll(this.#parts, revision);
+      const events = this.#replaceAll(this.#parts, revision, event.history);
       this.#parts = undefined;
       this.#unfinished = this.#unfinished.filter((change) => change.revision > revision);
       return [...events, ...this.#complete(revision, resumeToken, true, isStale)];
@@ -100,6 +119,17 @@ export class WatchState<Item> {
     return this.#parts
       ? []
       : this.#complete(revision, resumeToken, event.type === "bookmark", isStale);
+  }
+
+  /**
+   * Deletes what is unconfirmed: Pulse has had the time to hear of it again. Does
+   * nothing before the stream has caught up, or while a commit has not come whole,
+   * since that may confirm something.
+   */
+  dropUnconfirmed(): WatchEvent<Item>[] {
+    if (!this.isCaughtUp || this.#parts || this.#unfinished.length > 0) return [];
+    const revision = this.#revision;
+    return [...this.#deleteAll([...this.#unconfirmed], revision), ...this.#sync()];
   }
 
   /** Takes note of how far everything has come; until the token moves, a commit may have more to it. */
@@ -117,17 +147,21 @@ export class WatchState<Item> {
     }
     if (this.#unfinished.length === 0) this.#revision = revision;
     if (moved) this.#resumeToken = resumeToken;
-    if (isMark && !isStale && this.#stream === "catching-up") {
-      this.#stream = "live";
-      events.push({ type: "synced", revision });
-    }
-    return events;
+    if (isMark && !isStale && this.#stream === "catching-up") this.#stream = "caught-up";
+    return [...events, ...this.#sync()];
+  }
+
+  #sync(): WatchEvent<Item>[] {
+    if (this.#stream !== "caught-up" || this.#unconfirmed.size > 0) return [];
+    this.#stream = "live";
+    return [{ type: "synced", revision: this.#revision }];
   }
 
   #change({ type, item, reason, revision }: Change<Item>): ItemEvent<Item>[] {
     const id = this.#kind.idOf(item);
     const before = this.#known.get(id)?.item;
     this.#sorted = undefined;
+    this.#unconfirmed.delete(id);
     if (type === "put") {
       this.#known.set(id, { item, reason, revision });
       return [{ type, item, before, reason, revision }];
@@ -136,13 +170,18 @@ export class WatchState<Item> {
     return before === undefined ? [] : [{ type, item: before, reason, revision }];
   }
 
-  #replaceAll(items: readonly Item[], revision: bigint): ItemEvent<Item>[] {
+  #replaceAll(
+    items: readonly Item[],
+    revision: bigint,
+    history: "same" | "another",
+  ): ItemEvent<Item>[] {
     const events: ItemEvent<Item>[] = [];
     const missing = new Set(this.#known.keys());
     this.#sorted = undefined;
     for (const item of items) {
       const id = this.#kind.idOf(item);
       missing.delete(id);
+      this.#unconfirmed.delete(id);
       const known = this.#known.get(id);
       if (known && this.#kind.isSame(known.item, item)) {
         this.#known.set(id, { ...known, item });
@@ -150,7 +189,15 @@ export class WatchState<Item> {
       }
       events.push(...this.#change({ type: "put", item, reason: FROM_SNAPSHOT, revision }));
     }
-    for (const id of missing) {
+    if (history === "same") return [...events, ...this.#deleteAll(missing, revision)];
+    for (const id of missing) this.#unconfirmed.add(id);
+    if (missing.size > 0 && this.#stream === "live") this.#stream = "caught-up";
+    return events;
+  }
+
+  #deleteAll(ids: Iterable<string>, revision: bigint): ItemEvent<Item>[] {
+    const events: ItemEvent<Item>[] = [];
+    for (const id of ids) {
       const item = this.#known.get(id)?.item;
       if (item !== undefined)
         events.push(...this.#change({ type: "delete", item, reason: NOT_IN_SNAPSHOT, revision }));

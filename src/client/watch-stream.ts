@@ -19,7 +19,7 @@ import type { Query, Told } from "./watch-topics.js";
 import type { StreamItem } from "./watching.js";
 
 /** Until Pulse says how often something is sent. */
-const DEFAULT_BOOKMARK_INTERVAL_MS = 15_000;
+export const DEFAULT_BOOKMARK_INTERVAL_MS = 15_000;
 /** What Pulse may say, within reason. */
 const MIN_BOOKMARK_INTERVAL_MS = 1_000;
 const MAX_BOOKMARK_INTERVAL_MS = 600_000;
@@ -54,15 +54,15 @@ export async function* followStream<Response>(
   const link = new WatchLink(options.dial, clock, random);
   const place: Place = {
     resumeToken: options.resumeToken,
-    intervalMs: DEFAULT_BOOKMARK_INTERVAL_MS,
+    patienceMs: patienceFor(DEFAULT_BOOKMARK_INTERVAL_MS),
     pace: FRESH_PACE,
     attempt: 1,
   };
   try {
     while (!signal.aborted) {
-      const failure = yield* readStream(options, link, place);
-      if (!failure) return;
-      const { untilReady, ...item } = judge(failure, place, options);
+      const end = yield* readStream(options, link, place);
+      if (!end) return;
+      const { untilReady, ...item } = judge(end, place, options);
       endpoints.leave();
       yield item;
       await link.pause(item.retryInMs, untilReady, signal);
@@ -75,10 +75,18 @@ export async function* followStream<Response>(
 /** Where a watch has come to. */
 interface Place {
   resumeToken: string;
-  intervalMs: number;
+  /** How long Pulse may be silent once it has said something. */
+  patienceMs: number;
   pace: Pace;
   /** Number of the attempt under way, from 1 since the last response. */
   attempt: number;
+}
+
+/** How a stream ended. */
+interface End {
+  readonly failure: Failure;
+  /** Whether in the middle of a snapshot. */
+  readonly isHalfWay: boolean;
 }
 
 /** One stream until its end. Undefined: it was aborted. */
@@ -86,7 +94,7 @@ async function* readStream<Response>(
   { query, read, signal, clock, endpoints }: FollowOptions<Response>,
   link: WatchLink,
   place: Place,
-): AsyncGenerator<StreamItem<Response>, Failure | undefined> {
+): AsyncGenerator<StreamItem<Response>, End | undefined> {
   const { resumeToken } = place;
   const call = new WatchCall(
     (callSignal) => query.open(link.connection, resumeToken, { signal: callSignal }),
@@ -100,17 +108,18 @@ async function* readStream<Response>(
     for (;;) {
       const response = await call.next(patienceMs);
       if (signal.aborted) return undefined;
-      if (response === undefined) return unavailable("Pulse ended the stream");
+      if (response === undefined)
+        return { failure: unavailable("Pulse ended the stream"), isHalfWay: !isWhole };
       const told = read(response);
       if (told.event.type === "snapshot") isWhole = !told.event.more;
       // A token is not worth its place before all parts have come.
       if (isWhole && told.resumeToken) place.resumeToken = told.resumeToken;
       if (told.bookmarkIntervalMs !== undefined)
-        place.intervalMs = boundedInterval(told.bookmarkIntervalMs);
-      patienceMs = 2 * place.intervalMs + WAY_MS;
+        place.patienceMs = patienceFor(told.bookmarkIntervalMs);
+      patienceMs = place.patienceMs;
       place.attempt = 1;
-      wellSinceAt ??= clock.now();
-      if (clock.now() - wellSinceAt >= WATCH_WELL_MS) {
+      if (isWhole) wellSinceAt ??= clock.now();
+      if (wellSinceAt !== undefined && clock.now() - wellSinceAt >= WATCH_WELL_MS) {
         place.pace = FRESH_PACE;
         endpoints.settle();
       }
@@ -119,9 +128,10 @@ async function* readStream<Response>(
     }
   } catch (error) {
     if (signal.aborted) return undefined;
-    if (!(error instanceof SilenceError)) return failureOf(error);
+    if (!(error instanceof SilenceError)) return { failure: failureOf(error), isHalfWay: !isWhole };
     link.drop();
-    return overdue(`Pulse sent nothing for ${inSeconds(patienceMs)}`);
+    const failure = overdue(`Pulse sent nothing for ${inSeconds(patienceMs)}`);
+    return { failure, isHalfWay: !isWhole };
   } finally {
     call.end();
   }
@@ -129,7 +139,7 @@ async function* readStream<Response>(
 
 /** What a failure means for what comes next. @throws InvalidRequestError */
 function judge(
-  failure: Failure,
+  { failure, isHalfWay }: End,
   place: Place,
   { random, endpoints }: Pick<FollowOptions<never>, "random" | "endpoints">,
 ) {
@@ -153,7 +163,8 @@ function judge(
   );
   place.pace = pace;
   const attempt = place.attempt++;
-  const untilReady = floorMs === 0;
+  // That Pulse takes connections says nothing for one that cannot send a snapshot to its end.
+  const untilReady = floorMs === 0 && !isHalfWay;
   return { type: "interrupted" as const, error, attempt, retryInMs: delayMs, untilReady };
 }
 
@@ -163,6 +174,11 @@ function isAboutToken(error: Error): boolean {
   );
 }
 
-function boundedInterval(ms: number): number {
-  return Math.min(Math.max(ms, MIN_BOOKMARK_INTERVAL_MS), MAX_BOOKMARK_INTERVAL_MS);
+/** How long Pulse may be silent that says it sends something every `intervalMs`; a loss after that. */
+export function patienceFor(intervalMs: number): number {
+  const boundedMs = Math.min(
+    Math.max(intervalMs, MIN_BOOKMARK_INTERVAL_MS),
+    MAX_BOOKMARK_INTERVAL_MS,
+  );
+  return 2 * boundedMs + WAY_MS;
 }

@@ -16,7 +16,7 @@ import {
   WatchServicesResponseSchema,
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { type Service, ServiceSchema } from "../../gen/pulse/v1/service_pb.js";
-import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
+import { ChangeType, SnapshotReason } from "../../gen/pulse/v1/watch_pb.js";
 import type { WatchConnection } from "./clients.js";
 import { toDownloadClientFilter, toServiceFilter } from "./watch-filter.js";
 import type { DownloadClientFilter, ServiceFilter } from "./watching.js";
@@ -32,7 +32,13 @@ export interface ItemKind<Item> {
 /** A response, whichever topic it is of. */
 export interface Told<Item> {
   readonly event:
-    | { readonly type: "snapshot"; readonly items: readonly Item[]; readonly more: boolean }
+    | {
+        readonly type: "snapshot";
+        readonly items: readonly Item[];
+        readonly more: boolean;
+        /** Whether it goes on in the history that the watcher's token was of. */
+        readonly history: "same" | "another";
+      }
     | { readonly type: "put" | "delete"; readonly item: Item; readonly reason: string }
     | { readonly type: "bookmark" }
     /** Of a kind that this client does not know. */
@@ -98,8 +104,9 @@ export const DOWNLOAD_CLIENTS: Topic<
     const { event } = response;
     switch (event.case) {
       case "snapshot": {
-        const { downloadClients: items, more } = event.value;
-        return { event: { type: "snapshot", items, more }, ...frameOf(response) };
+        const { downloadClients: items, more, reason } = event.value;
+        const history = historyOf(reason);
+        return { event: { type: "snapshot", items, more, history }, ...frameOf(response) };
       }
       case "change": {
         const { type, reason, downloadClient } = event.value;
@@ -137,8 +144,9 @@ export const SERVICES: Topic<Service, ServiceFilter, WatchServicesResponse> = {
     const { event } = response;
     switch (event.case) {
       case "snapshot": {
-        const { services: items, more } = event.value;
-        return { event: { type: "snapshot", items, more }, ...frameOf(response) };
+        const { services: items, more, reason } = event.value;
+        const history = historyOf(reason);
+        return { event: { type: "snapshot", items, more, history }, ...frameOf(response) };
       }
       case "change": {
         const { type, reason, service } = event.value;
@@ -167,6 +175,11 @@ function frameOf(response: {
   const { revision, resumeToken, bookmarkInterval, stale: isStale } = response;
   const bookmarkIntervalMs = bookmarkInterval && durationMs(bookmarkInterval);
   return { revision, resumeToken, bookmarkIntervalMs, isStale };
+}
+
+/** Only a token that is too old proves that its history went on; any other reason is none for deleting. */
+function historyOf(reason: SnapshotReason): "same" | "another" {
+  return reason === SnapshotReason.COMPACTED ? "same" : "another";
 }
 
 function changeOf<Item>(

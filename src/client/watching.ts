@@ -43,6 +43,12 @@ export interface StreamOptions<Filter> {
 
 /** What comes of a stream of raw responses, which goes on across reconnects. */
 export type StreamItem<Response> =
+  /**
+   * As it came. Who keeps state from it replaces that with the last part of a
+   * snapshot, and not before; but a snapshot whose reason is not COMPACTED is of
+   * a Pulse that has lost its history: what it lacks may come back with the next
+   * changes, and should be kept for some 30 s.
+   */
   | { readonly type: "response"; readonly response: Response }
   /**
    * The stream was lost, or could not be opened: it will be tried again in
@@ -73,7 +79,10 @@ export interface WatchOptions<Filter> extends StreamOptions<Filter> {
 export type WatchView<Item> = {
   /** In the order of their names, then ids. */
   readonly items: readonly Item[];
-  /** What is shown is complete up to here; 0: nothing is known yet. */
+  /**
+   * What is shown is complete up to here; 0: nothing is known yet. After Pulse has
+   * lost its history, items may be shown for a while that it does not know: see `stale`.
+   */
   readonly revision: bigint;
 } & (
   | {
@@ -124,8 +133,12 @@ export type StatusEvent =
   | { readonly type: "synced"; readonly revision: bigint }
   /**
    * What is known comes from the file, or Pulse cannot be reached, or not reach its
-   * own database: changes may be missed until `synced`. Said once for the file, and
-   * once for each loss. `retryInMs` is 0 if nothing has to be tried.
+   * own database: changes may be missed until `synced`. Or Pulse has come back with
+   * another history, wiped or restored from a backup, and does not know some items:
+   * they are kept for 30 s of its presence, so that their services can register anew,
+   * and then deleted; other changes go on being told meanwhile. Said once for the
+   * file, once for each loss, and once for a lost history. `retryInMs` is 0 if nothing
+   * has to be tried.
    */
   | { readonly type: "stale"; readonly error: Error; readonly retryInMs: number }
   /** Pulse refuses the token; it is asked again slowly. Said once for each cause. */

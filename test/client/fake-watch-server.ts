@@ -6,7 +6,7 @@ import {
   type WatchDownloadClientsRequest,
   type WatchDownloadClientsResponseSchema,
 } from "../../gen/pulse/v1/download_client_service_pb.js";
-import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
+import { ChangeType, type SnapshotReason } from "../../gen/pulse/v1/watch_pb.js";
 import { clientsOn, type WatchConnection } from "../../src/client/clients.js";
 import { createMessageQueue } from "../../src/client/message-queue.js";
 
@@ -115,12 +115,12 @@ const FRAME = { bookmarkInterval: { seconds: 5n, nanos: 0 } };
 export function snapshot(
   names: readonly (string | ReturnType<typeof entry>)[],
   revision: number,
-  options: { more?: boolean; token?: string } = {},
+  options: { more?: boolean; token?: string; reason?: SnapshotReason } = {},
 ): ResponseInit {
-  const { more = false, token = more ? "" : `t${revision}` } = options;
+  const { more = false, token = more ? "" : `t${revision}`, reason } = options;
   const downloadClients = names.map((name) => (typeof name === "string" ? entry(name) : name));
   return {
-    event: { case: "snapshot", value: { downloadClients, more } },
+    event: { case: "snapshot", value: { downloadClients, more, ...(reason && { reason }) } },
     revision: BigInt(revision),
     resumeToken: token,
     ...FRAME,

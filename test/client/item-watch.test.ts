@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
+import { SnapshotReason } from "../../gen/pulse/v1/watch_pb.js";
 import { InvalidRequestError } from "../../src/client/failure.js";
 import { ItemWatch } from "../../src/client/item-watch.js";
 import { WatchCache } from "../../src/client/watch-cache.js";
@@ -16,7 +17,15 @@ import { eventually } from "../support/eventually.js";
 import { ManualClock, settle } from "../support/manual-clock.js";
 import { recordingLog } from "../support/recording-log.js";
 import { seededRandom } from "../support/seeded-random.js";
-import { bookmark, entry, FakeWatchServer, gone, put, snapshot } from "./fake-watch-server.js";
+import {
+  bookmark,
+  entry,
+  FakeWatchServer,
+  gone,
+  put,
+  type ResponseInit,
+  snapshot,
+} from "./fake-watch-server.js";
 
 let directory: string;
 let pulse: FakeWatchServer;
@@ -317,6 +326,250 @@ describe("the events", () => {
     await reader.return?.();
     expect((await reader.next()).done).toBe(true);
     expect(watch.current().state).toBe("live"); // a reader that leaves ends no watch
+  });
+});
+
+/** Of a Pulse that was wiped, or restored from a backup. */
+const anew = (names: string[], revision: number) =>
+  snapshot(names, revision, {
+    token: `n${revision}`,
+    reason: SnapshotReason.OTHER_HISTORY,
+  });
+
+describe("after Pulse has lost its history", () => {
+  let backAt = 0;
+
+  /** Pulse is in step, is lost, and comes back with this. */
+  async function comesBackWith(watch: Watch<DownloadClient>, ...said: ResponseInit[]) {
+    await settle();
+    pulse.stream.send(snapshot(["a", "b"], 50));
+    await eventually(() => expect(watch.current().state).toBe("live"));
+    await returnWith(said);
+  }
+
+  async function returnWith(said: ResponseInit[]): Promise<void> {
+    pulse.greeting = () => {
+      backAt = clock.wallNow();
+      return said;
+    };
+    pulse.stream.end(away());
+    await eventually(async () => {
+      await clock.advance(100);
+      expect(pulse.streams.size).toBe(1);
+    });
+    await settle();
+  }
+
+  /** Pulse says something every 5 s, as it does. */
+  async function goesOn(ms: number, revision = 9): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 5_000) {
+      await clock.advance(5_000);
+      pulse.stream.send(bookmark(revision, `n${revision}`));
+      await settle();
+    }
+  }
+
+  it("what it does not know any more is kept for 30 s, and deleted if it is not back by then", async () => {
+    const watch = start();
+    const { told } = read(watch);
+    await comesBackWith(watch, anew([], 2));
+    const until = new Date(backAt + 30_000).toISOString();
+    expect([shown(watch), watch.current().state]).toEqual(["a/1 b/1", "stale"]);
+    expect(watch.current()).toMatchObject({
+      error: {
+        message: `Pulse has lost its history, or a part of it: of the download clients known before, 2 not back yet, kept until ${until}`,
+      },
+    });
+    await clock.advance(1_000);
+    pulse.stream.send(put("a", 3, { token: "n3" }), put("new", 4, { token: "n4" }));
+    await settle();
+    expect(shown(watch)).toBe("a/3 b/1 new/4");
+    expect(watch.current()).toMatchObject({
+      error: { message: expect.stringContaining(`1 not back yet, kept until ${until}`) },
+    });
+    await goesOn(25_000);
+    expect([shown(watch), watch.current().state]).toEqual(["a/3 b/1 new/4", "stale"]);
+    await goesOn(5_000);
+    expect(shown(watch)).toBe("a/3 new/4");
+    expect(watch.current()).toMatchObject({ state: "live", revision: 9n });
+    expect(told.slice(2)).toEqual([
+      "synced @50",
+      "stale", // away
+      "stale", // without its history
+      "put a/3 was 1: registered @3",
+      "put new/4: registered @4",
+      "delete b: not in the snapshot @9",
+      "synced @9",
+    ]);
+    await watch.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("nothing is deleted, and all is well at once, if everything has come back", async () => {
+    const watch = start();
+    const { told } = read(watch);
+    await comesBackWith(watch, anew(["a"], 2));
+    pulse.stream.send(put("b", 3, { etag: "1", token: "n3" }));
+    await settle();
+    expect(watch.current()).toMatchObject({ state: "live", revision: 3n });
+    await goesOn(60_000);
+    expect(shown(watch)).toBe("a/1 b/1");
+    expect(told.filter((line) => line.startsWith("delete"))).toEqual([]);
+  });
+
+  it("a tombstone counts at once", async () => {
+    const watch = start();
+    await comesBackWith(watch, anew([], 2));
+    pulse.stream.send(gone("a", 3, { token: "n3" }));
+    await settle();
+    expect(shown(watch)).toBe("b/1");
+  });
+
+  it("and lost it again, the time goes on, and begins no second time", async () => {
+    const watch = start();
+    await comesBackWith(watch, anew([], 2));
+    await goesOn(20_000);
+    await returnWith([anew([], 1)]);
+    expect(shown(watch)).toBe("a/1 b/1");
+    await goesOn(10_000);
+    expect([shown(watch), watch.current().state]).toEqual(["", "live"]);
+  });
+
+  it("the time that it is away again does not count, nor is the return taken for the end of it", async () => {
+    const watch = start();
+    const { told } = read(watch);
+    await comesBackWith(watch, anew([], 2));
+    await goesOn(5_000);
+    pulse.mood = "away";
+    pulse.stream.end(away());
+    await clock.advance(120_000);
+    expect(watch.current()).toMatchObject({ state: "stale", error: { code: Code.Unavailable } });
+    pulse.mood = "well";
+    pulse.greeting = () => [bookmark(2, "n2")];
+    for (let s = 0; pulse.streams.size === 0 && s < 20; s++) await clock.advance(1_000);
+    await settle();
+    expect(shown(watch)).toBe("a/1 b/1");
+    expect(watch.current()).toMatchObject({
+      error: { message: expect.stringContaining("2 not back yet") },
+    });
+    await goesOn(20_000);
+    expect(shown(watch)).toBe("a/1 b/1");
+    await goesOn(5_000);
+    expect([shown(watch), watch.current().state]).toEqual(["", "live"]);
+    expect(told.filter((line) => line === "stale")).toHaveLength(2);
+  });
+
+  it("time in which it cannot reach its database does not count: nobody can register then", async () => {
+    const watch = start();
+    await comesBackWith(watch, { ...anew([], 2), stale: true });
+    for (let i = 0; i < 12; i++) {
+      await clock.advance(5_000);
+      pulse.stream.send({ ...bookmark(2, "n2"), stale: true });
+    }
+    await settle();
+    expect(shown(watch)).toBe("a/1 b/1");
+    await goesOn(5_000 + 25_000);
+    expect(shown(watch)).toBe("a/1 b/1");
+    await goesOn(5_000);
+    expect(shown(watch)).toBe("");
+  });
+
+  it("a watcher that stood still hears first what came back meanwhile", async () => {
+    const watch = start();
+    const { told } = read(watch);
+    await comesBackWith(watch, anew([], 2));
+    await goesOn(25_000);
+    clock.stall(600_000);
+    pulse.stream.send(bookmark(9, "n9"), put("a", 10, { token: "n10" }), bookmark(11, "n11"));
+    await settle();
+    expect(shown(watch)).toBe("a/10 b/1");
+    await goesOn(5_000, 12);
+    expect(shown(watch)).toBe("a/10");
+    expect(told.filter((line) => line.startsWith("delete"))).toEqual([
+      "delete b: not in the snapshot @12",
+    ]);
+  });
+
+  it("a refusal meanwhile is said, and then again what is the matter", async () => {
+    const watch = start();
+    const { told } = read(watch);
+    await comesBackWith(watch, anew([], 2));
+    pulse.mood = new ConnectError("revoked", Code.Unauthenticated);
+    pulse.stream.end(pulse.mood);
+    await clock.advance(10_000);
+    pulse.mood = "well";
+    pulse.greeting = () => [bookmark(2, "n2")];
+    for (let s = 0; pulse.streams.size === 0 && s < 60; s++) await clock.advance(1_000);
+    await settle();
+    expect(told.slice(-3)).toEqual(["stale", "rejected", "stale"]);
+  });
+
+  it("readers that come later are told what is kept, and that it is stale", async () => {
+    const watch = start();
+    await comesBackWith(watch, anew(["a"], 2));
+    const { told } = read(watch);
+    await settle();
+    expect(told).toEqual(["put a/1: snapshot @50", "put b/1: snapshot @50", "stale"]);
+  });
+
+  describe("the file", () => {
+    it("stays of the old history until the new state is whole, so that a restart keeps as well", async () => {
+      const first = start("cached");
+      await comesBackWith(first, anew(["a"], 2));
+      await goesOn(10_000);
+      pulse.stream.send(put("new", 10, { token: "n10" }));
+      await goesOn(5_000, 10);
+      await first.close();
+
+      pulse.greeting = undefined;
+      pulse.requests.length = 0;
+      const second = start("cached");
+      const { told } = read(second);
+      await eventually(() => expect(pulse.streams.size).toBe(1));
+      expect(shown(second)).toBe("a/1 b/1");
+      expect(pulse.requests.map(({ resumeToken }) => resumeToken)).toEqual(["t50"]);
+      pulse.stream.send(anew(["a", "new"], 10));
+      await settle();
+      expect([shown(second), second.current().state]).toEqual(["a/1 b/1 new/1", "stale"]);
+      await goesOn(30_000, 11);
+      expect([shown(second), second.current().state]).toEqual(["a/1 new/1", "live"]);
+      expect(told.slice(-2)).toEqual(["delete b: not in the snapshot @11", "synced @11"]);
+      await second.close();
+
+      pulse.mood = "away";
+      pulse.requests.length = 0;
+      const third = start("cached");
+      await eventually(() => expect(shown(third)).toBe("a/1 new/1"));
+      await eventually(() => expect(pulse.requests[0]?.resumeToken).toBe("n11"));
+    });
+
+    it("is not written by what was to be written when the history was lost", async () => {
+      const watch = start("cached");
+      await eventually(() => expect(pulse.streams.size).toBe(1));
+      pulse.stream.send(snapshot(["a", "b"], 50));
+      await eventually(async () => {
+        await clock.advance(1_000);
+        pulse.stream.send(bookmark(50)); // nothing new
+        await readFile(join(directory, "cache"));
+      });
+      await settle(20);
+      const before = await readFile(join(directory, "cache"), "utf8");
+      pulse.stream.send(put("c", 51), anew(["a"], 2)); // and no time between them
+      await settle();
+      await watch.close();
+      expect(await readFile(join(directory, "cache"), "utf8")).toBe(before);
+    });
+
+    it("is written once the new state is whole, though nothing else is new then", async () => {
+      const first = start("cached");
+      await comesBackWith(first, anew(["a"], 9));
+      await goesOn(30_000, 9);
+      expect(shown(first)).toBe("a/1");
+      await first.close();
+      pulse.mood = "away";
+      const second = start("cached");
+      await eventually(() => expect(shown(second)).toBe("a/1"));
+    });
   });
 });
 

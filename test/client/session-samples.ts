@@ -53,7 +53,7 @@ const away = { do: "wait", dueAt: NOW + 20_000, untilReachable: true } as const;
 export const waitToRegister: Step = { ...away, next: "register" };
 export const waitToGreet: Step = { ...away, next: "greet" };
 /** After a refusal. */
-const refused = { do: "wait", dueAt: NOW + 60_000, untilReachable: false } as const;
+const refused = { do: "wait", dueAt: NOW + 54_000, untilReachable: false } as const;
 export const greeting: Step = { do: "greet", beat };
 
 export const connecting: Connecting = {

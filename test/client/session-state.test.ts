@@ -174,7 +174,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   "rejected, waiting to register": {
     "retry-due": "rejected register | no retry | register | register in 10000",
     "budget-over": "rejected wait>register | says standalone",
-    woke: "rejected wait>register | renew-connection | retry in 250",
+    woke: "rejected wait>register | renew-connection | retry in 54000",
     update: "rejected wait>register",
     close: "closed | no budget | no retry | says closed",
   },
@@ -193,7 +193,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   "rejected, waiting to greet": {
     "retry-due":
       "rejected greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 10000",
-    woke: "rejected wait>greet | renew-connection | retry in 250",
+    woke: "rejected wait>greet | renew-connection | retry in 54000",
     update: "rejected wait>greet",
     close: "closed | no retry | says closed",
   },
@@ -701,7 +701,7 @@ describe("invariant 12: with several endpoints the next attempt is on another", 
   it("a refusal is asked of another one, as slowly as ever: this one may be no Pulse at all", () => {
     const failure: Failure = { kind: "refused", error: new Error("no"), reason: "no" };
     const outcome = next(connecting, { type: "register-failed", failure }, "untried");
-    expect(retryOf(outcome)).toBe(62_500);
+    expect(retryOf(outcome)).toBe(54_000);
     expect(outcome.effects).toContainEqual({ type: "leave-endpoint" });
   });
 
@@ -725,7 +725,7 @@ describe("invariant 12: with several endpoints the next attempt is on another", 
 });
 
 describe("refusals", () => {
-  it("are said once for each reason, and tried again after 60 s and a little jitter", () => {
+  it("are said once for each reason, and tried again after 50 s and up to 8 s of jitter", () => {
     const again = [EVENTS["retry-due"]] as [SessionEvent];
     const { effects } = run(
       connecting,
@@ -736,10 +736,10 @@ describe("refusals", () => {
       [refused("identity pinned")],
     );
     expect(eventsIn(effects)).toMatchObject([
-      { type: "rejected", error: { message: "bad token" }, retryInMs: 62_500 },
+      { type: "rejected", error: { message: "bad token" }, retryInMs: 54_000 },
       { type: "rejected", error: { message: "identity pinned" } },
     ]);
-    expect(effects.filter((e) => e.type === "set-timer" && e.delayMs === 62_500)).toHaveLength(3);
+    expect(effects.filter((e) => e.type === "set-timer" && e.delayMs === 54_000)).toHaveLength(3);
   });
 
   it("of an update leave the registration alone", () => {

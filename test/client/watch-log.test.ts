@@ -23,6 +23,11 @@ it.each<[WatchNews, string, object]>([
     { event: "stale", error: "no connection" },
   ],
   [
+    { type: "stale", error, retryInMs: 0 },
+    "warn the services of Pulse may be out of date",
+    { event: "stale", error: "no connection" },
+  ],
+  [
     { type: "rejected", error, retryInMs: 60_000 },
     "warn Pulse refuses to show its services; check the token. Next attempt in 60 s",
     { event: "rejected", error: "no connection" },

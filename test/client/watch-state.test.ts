@@ -24,8 +24,15 @@ const message = (event: Told<Thing>["event"], revision: number, resumeToken: str
   bookmarkIntervalMs: undefined,
   isStale: false,
 });
-const snapshot = (items: Thing[], revision: number, more = false) =>
-  message({ type: "snapshot", items, more }, revision, more ? "" : `t${revision}`);
+const snapshot = (
+  items: Thing[],
+  revision: number,
+  more = false,
+  history: "same" | "another" = "same",
+) => message({ type: "snapshot", items, more, history }, revision, more ? "" : `t${revision}`);
+/** Of a Pulse that was wiped, or restored from a backup. */
+const anew = (items: Thing[], revision: number, more = false) =>
+  snapshot(items, revision, more, "another");
 const put = (item: Thing, revision: number, token = `t${revision}`) =>
   message({ type: "put", item, reason: "registered" }, revision, token);
 const gone = (id: string, revision: number, token = `t${revision}`) =>
@@ -37,8 +44,9 @@ function setUp(...told: Told<Thing>[]) {
   const state = new WatchState(KIND);
   const apply = (...more: Told<Thing>[]) => more.flatMap((one) => state.apply(one)).map(inShort);
   apply(...told);
+  const drop = () => state.dropUnconfirmed().map(inShort);
   const shown = () => state.items.map(({ id, version }) => `${id}${version}`).join(" ");
-  return { state, apply, shown };
+  return { state, apply, drop, shown };
 }
 
 function inShort(event: WatchEvent<Thing>): string {
@@ -111,6 +119,122 @@ describe("a snapshot", () => {
     expect([shown(), state.resumeToken]).toEqual(["", ""]);
     apply(snapshot([thing("c")], 5));
     expect(shown()).toBe("a1 b6 c1");
+  });
+});
+
+describe("a snapshot of another history", () => {
+  const KNOWN = [thing("a"), thing("b"), thing("c")];
+
+  it("deletes nothing that it lacks, and is not in step before that is settled (invariants 2, 5, 6)", () => {
+    const { state, apply, shown } = setUp(snapshot(KNOWN, 50));
+    state.interrupt();
+    expect(apply(anew([thing("b", 2)], 3))).toEqual(["put b2 was 1 @3 snapshot"]);
+    expect([shown(), [...state.unconfirmed]]).toEqual(["a1 b2 c1", ["a", "c"]]);
+    expect([state.revision, state.resumeToken, state.isCaughtUp]).toEqual([3n, "t3", true]);
+    expect(apply(bookmark(4))).toEqual([]);
+    expect(shown()).toBe("a1 b2 c1");
+  });
+
+  it("holds nothing back: changes are told, and what comes back is confirmed", () => {
+    const { state, apply } = setUp(snapshot(KNOWN, 50), anew([], 3));
+    expect(apply(put(thing("n"), 4), put(thing("a"), 5), put(thing("b", 2), 6))).toEqual([
+      "put n1 was undefined @4 registered",
+      "put a1 was 1 @5 registered",
+      "put b2 was 1 @6 registered",
+    ]);
+    expect([...state.unconfirmed]).toEqual(["c"]);
+    expect(apply(put(thing("c"), 7))).toEqual(["put c1 was 1 @7 registered", "synced @7"]);
+  });
+
+  it("lets a DELETE through, and is in step if nothing is left to wait for", () => {
+    const { apply, shown } = setUp(snapshot([thing("a")], 50), anew([], 3));
+    expect(apply(gone("a", 4))).toEqual(["delete a1 @4 removed", "synced @4"]);
+    expect(shown()).toBe("");
+  });
+
+  it("that lacks nothing is like any other", () => {
+    const { state, apply } = setUp(snapshot(KNOWN, 50));
+    state.interrupt();
+    expect(apply(anew(KNOWN, 3))).toEqual(["synced @3"]);
+  });
+
+  it("keeps nobody waiting who knew nothing", () => {
+    const { apply } = setUp();
+    expect(apply(anew([thing("a")], 3))).toEqual(["put a1 was undefined @3 snapshot", "synced @3"]);
+  });
+
+  it("that came after what was known from a file deletes nothing either", () => {
+    const { state, apply, shown } = setUp();
+    state.restore({ items: KNOWN, revision: 50n, resumeToken: "t50" });
+    apply(anew([thing("a")], 3));
+    expect([shown(), [...state.unconfirmed]]).toEqual(["a1 b1 c1", ["b", "c"]]);
+  });
+
+  it("takes effect with its last part (invariant 1)", () => {
+    const { state, apply } = setUp(snapshot(KNOWN, 50));
+    apply(anew([thing("a")], 3, true));
+    expect(state.unconfirmed.size).toBe(0);
+    apply(anew([thing("b")], 3));
+    expect([...state.unconfirmed]).toEqual(["c"]);
+  });
+
+  it("is overruled by one of the same history, which confirms at once what it lacks", () => {
+    const { state, apply, shown } = setUp(snapshot(KNOWN, 50), anew([], 3));
+    state.interrupt();
+    expect(apply(snapshot([thing("a")], 9))).toEqual([
+      "delete b1 @9 not in the snapshot",
+      "delete c1 @9 not in the snapshot",
+      "synced @9",
+    ]);
+    expect(shown()).toBe("a1");
+  });
+
+  it("again confirms what it has, and keeps what it lacks", () => {
+    const { state, apply } = setUp(snapshot(KNOWN, 50), anew([thing("a")], 3));
+    state.interrupt();
+    expect(apply(anew([thing("b")], 2))).toEqual([]);
+    expect([...state.unconfirmed].sort()).toEqual(["a", "c"]);
+  });
+
+  it("from a Pulse that is behind itself is settled once that has caught up", () => {
+    const { state, apply, drop } = setUp(snapshot([thing("a")], 50));
+    state.interrupt();
+    apply({ ...anew([], 3), isStale: true });
+    expect([state.isCaughtUp, drop()]).toEqual([false, []]);
+    expect(apply(bookmark(3))).toEqual([]);
+    expect(drop()).toEqual(["delete a1 @3 not in the snapshot", "synced @3"]);
+  });
+});
+
+describe("what is unconfirmed", () => {
+  const LOST = [snapshot([thing("a"), thing("b")], 50), anew([], 3)];
+
+  it("is deleted when it is said to be over, in the newest state, and then it is in step", () => {
+    const { state, apply, drop, shown } = setUp(...LOST, put(thing("a"), 4));
+    expect(drop()).toEqual(["delete b1 @4 not in the snapshot", "synced @4"]);
+    expect([shown(), state.unconfirmed.size]).toEqual(["a1", 0]);
+    expect([drop(), apply(bookmark(5))]).toEqual([[], []]);
+  });
+
+  it("is not deleted while the stream is behind: what came meanwhile is heard first", () => {
+    const { state, apply, drop, shown } = setUp(...LOST);
+    state.interrupt();
+    expect(drop()).toEqual([]);
+    apply(put(thing("a"), 4));
+    expect(drop()).toEqual([]);
+    apply(bookmark(4));
+    expect(drop()).toEqual(["delete b1 @4 not in the snapshot", "synced @4"]);
+    expect(shown()).toBe("a1");
+  });
+
+  it.each<[string, Told<Thing>, Told<Thing>]>([
+    ["a commit", put(thing("a"), 4, "t3"), put(thing("b"), 4)],
+    ["a snapshot", anew([thing("a")], 4, true), anew([thing("b")], 4)],
+  ])("is not deleted in the middle of %s, which may bring it back", (_, first, last) => {
+    const { apply, drop, shown } = setUp(...LOST, first);
+    expect(drop()).toEqual([]);
+    expect(apply(last).at(-1)).toBe("synced @4");
+    expect(shown()).toBe("a1 b1");
   });
 });
 
@@ -208,8 +332,19 @@ it("begins with what was known earlier, and resumes from there", () => {
 
 /** A Pulse with one thing after another in its registry, all of it remembered. */
 class History {
-  readonly states: Map<string, Thing>[] = [new Map()];
+  readonly states: Map<string, Thing>[];
   readonly commits: { type: "put" | "delete"; item: Thing }[][] = [[]];
+  readonly epoch: number;
+
+  /** @param restored what it begins with */
+  constructor(epoch = 0, restored: ReadonlyMap<string, Thing> = new Map()) {
+    this.epoch = epoch;
+    this.states = [new Map(restored)];
+  }
+
+  tokenOf(revision: number): string {
+    return `${this.epoch}t${revision}`;
+  }
 
   get revision(): number {
     return this.states.length - 1;
@@ -219,7 +354,7 @@ class History {
     const state = new Map(this.states[this.revision]);
     const ids = ["a", "b", "c", "d", "e", "f"].filter(() => random() < 0.3);
     const changes = ids.map((id) => {
-      const item = thing(id, this.revision + 1);
+      const item = thing(id, this.epoch * 1_000 + this.revision + 1);
       const type: "put" | "delete" = random() < 0.35 ? "delete" : "put";
       if (type === "put") state.set(id, item);
       else state.delete(id);
@@ -233,34 +368,39 @@ class History {
   *changes(revision: number): Generator<Told<Thing>> {
     const changes = this.commits[revision] ?? [];
     for (const [i, { type, item }] of changes.entries()) {
-      const token = i === changes.length - 1 ? `t${revision}` : "";
+      const token = i === changes.length - 1 ? this.tokenOf(revision) : "";
       yield type === "put" ? put(item, revision, token) : gone(item.id, revision, token);
     }
   }
 
-  *snapshot(random: () => number): Generator<Told<Thing>> {
+  *snapshot(random: () => number, history: "same" | "another"): Generator<Told<Thing>> {
     const { revision } = this;
     const items = [...(this.states[revision]?.values() ?? [])];
     while (items.length > 0 && random() < 0.6)
-      yield snapshot(items.splice(0, 1 + Math.floor(random() * 2)), revision, true);
-    yield snapshot(items, revision);
+      yield snapshot(items.splice(0, 1 + Math.floor(random() * 2)), revision, true, history);
+    const resumeToken = this.tokenOf(revision);
+    yield { ...snapshot(items, revision, false, history), resumeToken };
   }
 
   /** What a stream that was opened with `token` is told; it never ends by itself. */
   *stream(token: string, random: () => number): Generator<Told<Thing>> {
-    let sent = token ? Number(token.slice(1)) : -1;
+    const [epoch, revision] = token.split("t").map(Number);
+    const isMine = token !== "" && epoch === this.epoch;
     const isCompacted = random() < 0.3;
-    if (sent < 0 || isCompacted) {
+    let sent = isMine ? (revision ?? 0) : -1;
+    if (!isMine || isCompacted) {
       sent = this.revision; // before the parts: commits may come between them
-      yield* this.snapshot(random);
+      yield* this.snapshot(random, isMine ? "same" : "another");
     } else {
       const until = this.revision;
       while (sent < until) yield* this.changes(++sent);
-      yield bookmark(until);
+      yield bookmark(until, this.tokenOf(until));
     }
     for (;;) {
       while (sent < this.revision) yield* this.changes(++sent);
-      yield random() < 0.2 ? message({ type: "unknown" }, sent, `t${sent}`) : bookmark(sent);
+      yield random() < 0.2
+        ? message({ type: "unknown" }, sent, this.tokenOf(sent))
+        : bookmark(sent, this.tokenOf(sent));
     }
   }
 }
@@ -302,9 +442,91 @@ it("follows any history through parts, losses and fresh snapshots (invariants 1 
         const versions = ([id, { version }]: [string, Thing]) => [id, version] as const;
         expect(shown).toEqual(Object.fromEntries([...pulse].map(versions)));
         expect(Object.fromEntries([...told].map(versions))).toEqual(shown);
-        expect(Number(state.resumeToken.slice(1) || 0)).toBeLessThanOrEqual(Number(state.revision));
+        const [, named = 0] = state.resumeToken.split("t").map(Number);
+        expect(named).toBeLessThanOrEqual(Number(state.revision));
       }
     }),
     { seed: 20_260_101, numRuns: 300 },
   );
+});
+
+it("follows any history through wipes and restored backups, and drops nothing unasked (invariants 1 to 6)", () => {
+  let wipes = 0;
+  let dropped = 0;
+  fc.assert(
+    fc.property(fc.nat(), (seed) => {
+      const random = seededRandom(seed).next;
+      let history = new History();
+      /** All that were, by epoch. */
+      const histories = [history];
+      const state = new WatchState(KIND);
+      const told = new Map<string, Thing>();
+      let stream = history.stream("", random);
+      let isSynced = false;
+      const take = (event: WatchEvent<Thing>, isCleared: (id: string) => boolean) => {
+        if (event.type === "put") {
+          expect(event.before).toEqual(told.get(event.item.id));
+          told.set(event.item.id, event.item);
+        } else if (event.type === "delete") {
+          expect(isCleared(event.item.id)).toBe(true);
+          expect(told.delete(event.item.id)).toBe(true);
+        } else if (event.type === "synced") isSynced = true;
+      };
+      for (let step = 0; step < 150; step++) {
+        if (random() < 0.4) history.commit(random);
+        const isWiped = random() < 0.03;
+        if (isWiped) {
+          wipes++;
+          const backup = history.states[Math.floor(random() * history.states.length)];
+          history = new History(histories.length, random() < 0.5 ? backup : undefined);
+          histories.push(history);
+        }
+        if (isWiped || random() < 0.08) {
+          state.interrupt();
+          isSynced = false;
+          stream = history.stream(state.resumeToken, random);
+        }
+        const next = stream.next();
+        if (next.done) throw new Error("the stream ended");
+        const { event } = next.value;
+        const hasAgain = event.type === "snapshot" && event.history === "another";
+        for (const said of state.apply(next.value))
+          take(said, (id) => {
+            // By a tombstone or in the same history, and never by a snapshot of another one.
+            if (said.type !== "delete") return false;
+            if (hasAgain) expect(said.reason).not.toBe("not in the snapshot");
+            return history.states[Number(said.revision)]?.has(id) === false;
+          });
+        if (state.unconfirmed.size > 0 && !state.isCaughtUp)
+          expect(state.dropUnconfirmed()).toEqual([]);
+        if (random() < 0.1) {
+          const kept = new Set(state.unconfirmed);
+          for (const said of state.dropUnconfirmed()) {
+            if (said.type === "delete") dropped++;
+            take(said, (id) => kept.has(id));
+          }
+        }
+        if (state.unconfirmed.size > 0) isSynced = false;
+        // What is shown is Pulse's state, and beside it what is unconfirmed.
+        const [epoch = 0] = state.resumeToken.split("t").map(Number);
+        const pulse = histories[epoch]?.states[Number(state.revision)] ?? new Map();
+        const versions = ([id, { version }]: [string, Thing]) => [id, version] as const;
+        const shown = new Map(state.items.map((item) => [item.id, item]));
+        expect(Object.fromEntries([...told].map(versions).sort())).toEqual(
+          Object.fromEntries([...shown].map(versions).sort()),
+        );
+        for (const id of state.unconfirmed) {
+          expect(pulse.has(id)).toBe(false);
+          expect(shown.delete(id)).toBe(true);
+        }
+        expect(Object.fromEntries([...shown].map(versions))).toEqual(
+          Object.fromEntries([...pulse].map(versions)),
+        );
+        if (isSynced) expect(state.unconfirmed.size).toBe(0);
+      }
+    }),
+    { seed: 20_260_102, numRuns: 300 },
+  );
+  expect(wipes).toBeGreaterThan(500);
+  expect(dropped).toBeGreaterThan(100);
 });

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -267,6 +267,121 @@ describe("the waits", () => {
   });
 });
 
+describe("a crowd of watchers that lose Pulse at once", () => {
+  const CROWD = 400;
+  /** What each of them asks goes here, with its time. */
+  let asked: number[];
+  let pulses: FakeWatchServer[];
+
+  /** Each with a server of its own, which says how it meets them, and a random source. */
+  async function gather(mood: FakeWatchServer["mood"]): Promise<void> {
+    asked = [];
+    pulses = [];
+    for (let i = 0; i < CROWD; i++) {
+      pulse = new FakeWatchServer();
+      pulse.mood = mood;
+      pulse.greeting = () => {
+        asked.push(clock.now());
+        return [snapshot([], 1)];
+      };
+      pulses.push(pulse);
+      void follow("", seededRandom(i + 1));
+    }
+    await settle();
+  }
+
+  /** The most in a tenth of the time, and the whole of it, of what was asked since. */
+  function spread(sinceAt: number, ms: number) {
+    const buckets = new Array<number>(10).fill(0);
+    for (const at of asked) {
+      const bucket = Math.floor(((at - sinceAt) / ms) * 10);
+      if (bucket >= 0 && bucket < 10) buckets[bucket] = (buckets[bucket] ?? 0) + 1;
+    }
+    return { count: buckets.reduce((sum, n) => sum + n, 0), most: Math.max(...buckets) };
+  }
+  /** A bucket of an even spread has 40. */
+  const EVEN = 80;
+
+  afterEach(async () => {
+    watch.abort();
+    await settle();
+  });
+
+  it("asks again spread over the half second of the first backoff", async () => {
+    await gather("well");
+    const lostAt = clock.now();
+    asked = [];
+    for (const { stream } of pulses) stream.end(new ConnectError("gone", Code.Unavailable));
+    await clock.advance(500);
+    const { count, most } = spread(lostAt, 500);
+    expect(count).toBe(CROWD);
+    expect(most).toBeLessThan(EVEN);
+  });
+
+  it("asks again spread over a second where Pulse's coming back ends all waits at one moment", async () => {
+    await gather("away");
+    await clock.advance(300_000); // waits of up to 15 s
+    for (const one of pulses) one.mood = "well";
+    const backAt = clock.now();
+    for (const one of pulses) one.comeUp();
+    await clock.advance(1_000);
+    const { count, most } = spread(backAt, 1_000);
+    expect(count).toBe(CROWD);
+    expect(most).toBeLessThan(EVEN);
+  });
+
+  it("asks again spread over half a second on top of what a Pulse that is stopping asks for", async () => {
+    await gather("well");
+    const retryDelay = durationFromMs(3_000);
+    const detail = { desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) };
+    const lostAt = clock.now();
+    asked = [];
+    for (const { stream } of pulses)
+      stream.end(new ConnectError("stopping", Code.Unavailable, undefined, [detail]));
+    await settle();
+    for (const one of pulses) one.comeUp();
+    await clock.advance(3_500);
+    const { count, most } = spread(lostAt + 3_000, 500);
+    expect(count).toBe(CROWD);
+    expect(most).toBeLessThan(EVEN);
+  });
+});
+
+describe("a snapshot that fails half-way", () => {
+  /** Each stream gets a part of one, and then is over, though Pulse takes connections. */
+  async function failHalfWay(ms: number, afterMs = 0): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 1_000) {
+      await clock.advance(1_000);
+      for (const stream of pulse.streams) {
+        stream.send(snapshot(["a"], 5, { more: true }));
+        for (let waited = 0; waited < afterMs; waited += 5_000) {
+          await clock.advance(5_000);
+          stream.send(snapshot(["b"], 5, { more: true }));
+        }
+        await settle();
+        stream.end(new ConnectError("gone", Code.Unavailable));
+      }
+      await settle();
+      pulse.comeUp();
+    }
+  }
+
+  it("is asked for again with a backoff that grows, which no connection cuts short", async () => {
+    await follow("", { ...seededRandom(), next: () => 0.9 });
+    await failHalfWay(120_000);
+    const waits = failed().map(({ retryInMs }) => retryInMs);
+    expect(waits.slice(0, 7)).toEqual([450, 900, 1_800, 3_600, 7_200, 13_500, 13_500]);
+    expect(pulse.requests.length).toBeLessThan(5 + 120_000 / 13_500 + 5);
+  });
+
+  it("is no time in which the stream was well, however long its parts came", async () => {
+    await follow("", { ...seededRandom(), next: () => 0.9 });
+    await failHalfWay(60_000, 20_000);
+    const waits = failed().map(({ retryInMs }) => retryInMs);
+    expect(waits.slice(0, 6)).toEqual([450, 900, 1_800, 3_600, 7_200, 13_500]);
+  });
+});
+
 describe("silence", () => {
   it("before the first message is a loss after 10 s, and the connection is another then", async () => {
     pulse.mood = "silent";
@@ -326,20 +441,40 @@ describe("silence", () => {
 
 describe("a refusal", () => {
   it.each([Code.Unauthenticated, Code.PermissionDenied])(
-    "(%i) is asked about every 60 s, and mends by itself",
+    "(%i) is asked about again after 50 to 58 s, and counts no more within a minute of its mending",
     async (code) => {
       pulse.mood = new ConnectError("no", code);
       await follow();
       pulse.comeUp();
-      await clock.advance(59_999);
+      await clock.advance(49_999);
       expect(pulse.requests).toHaveLength(1);
-      await clock.advance(5_001);
+      await clock.advance(8_001);
       expect(types()).toEqual(["rejected", "rejected"]);
       pulse.mood = "well";
       pulse.greeting = () => [snapshot([], 1)];
-      await clock.advance(65_000);
+      await clock.advance(58_000);
       expect(types()).toContain("response");
     },
+  );
+
+  it.each(["none", "untried"] as const)(
+    "is never asked about more often, for an hour, whatever the connection does (others: %s)",
+    async (others) => {
+      endpoints = { others, leave: () => {}, settle: () => {} };
+      pulse.mood = new ConnectError("no", Code.Unauthenticated);
+      await follow();
+      const asked: number[] = [clock.now()];
+      for (let s = 0; s < 3_600; s++) {
+        pulse.comeUp();
+        await clock.advance(1_000);
+        while (asked.length < pulse.requests.length) asked.push(clock.now());
+      }
+      expect(asked.length).toBeGreaterThan(3_600 / 60);
+      for (const [i, at] of asked.slice(1).entries())
+        expect(at - (asked[i] ?? 0)).toBeGreaterThanOrEqual(50_000);
+      expect(types().every((type) => type === "rejected")).toBe(true);
+    },
+    30_000,
   );
 
   it("as invalid ends it with an error that names the field, and leaves nothing", async () => {

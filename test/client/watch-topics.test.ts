@@ -5,7 +5,7 @@ import { DownloadClientSchema } from "../../gen/pulse/v1/download_client_pb.js";
 import { WatchDownloadClientsResponseSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { WatchServicesResponseSchema } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceSchema, ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
-import { ChangeType } from "../../gen/pulse/v1/watch_pb.js";
+import { ChangeType, SnapshotReason } from "../../gen/pulse/v1/watch_pb.js";
 import { DOWNLOAD_CLIENTS, SERVICES } from "../../src/client/watch-topics.js";
 import { bookmark, entry, gone, put, type ResponseInit, snapshot } from "./fake-watch-server.js";
 
@@ -38,6 +38,24 @@ describe("download clients", () => {
     const told = read(response);
     expect(told.event).toMatchObject(event);
     expect(told.revision).toBe(5n);
+  });
+
+  it.each<[string, string, SnapshotReason | undefined]>([
+    ["same", "COMPACTED", SnapshotReason.COMPACTED],
+    ["another", "FUTURE", SnapshotReason.FUTURE],
+    ["another", "OTHER_HISTORY", SnapshotReason.OTHER_HISTORY],
+    ["another", "FIRST", SnapshotReason.FIRST],
+    ["another", "no reason", undefined],
+    ["another", "a reason of a later Pulse", 9 as SnapshotReason],
+  ])("are of the %s history in a snapshot with %s", (history, _, reason) => {
+    expect(read(snapshot(["a"], 5, reason === undefined ? {} : { reason })).event).toMatchObject({
+      history,
+    });
+    const value = reason === undefined ? {} : { reason };
+    const event = { case: "snapshot" as const, value };
+    expect(SERVICES.read(create(WatchServicesResponseSchema, { event })).event).toMatchObject({
+      history,
+    });
   });
 
   it("say how often something is sent, where they do", () => {
@@ -82,7 +100,7 @@ describe("services", () => {
       SERVICES.read(create(WatchServicesResponseSchema, event)).event;
     expect(
       told({ event: { case: "snapshot", value: { services: [service], more: true } } }),
-    ).toEqual({ type: "snapshot", items: [service], more: true });
+    ).toEqual({ type: "snapshot", items: [service], more: true, history: "another" });
     const change = { type: ChangeType.DELETE, reason: "expired", service };
     expect(told({ event: { case: "change", value: change } })).toEqual({
       type: "delete",
