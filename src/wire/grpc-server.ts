@@ -29,8 +29,8 @@ const LINGER_MS = 1_000;
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { mounts, clock, limits, onInternalError } = options;
-  // No keepalive of its own: a PING after GOAWAY kills calls that drain (grpc-node#3068),
-  // and the listener's TCP keepalive finds vanished peers as well.
+  // Not with grpc-js' keepalive: it goes on after GOAWAY, and kills calls that drain
+  // (grpc-node#3068). What finds vanished peers is http2-silence.ts.
   const server = new Server({
     "grpc.max_concurrent_streams": limits.maxStreamsPerConnection,
     "grpc.max_receive_message_length": limits.maxMessageBytes,

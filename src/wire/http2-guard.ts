@@ -1,31 +1,24 @@
-import {
-  constants,
-  type Http2Server,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import type { Clock } from "../lib/clock.js";
 import { capTimeout, parseTimeout } from "./grpc-timeout.js";
+import { guardAgainstPings } from "./http2-pings.js";
+import { guardAgainstSilence } from "./http2-silence.js";
+import { rememberSockets } from "./http2-socket.js";
 import { guardAgainstStalls } from "./http2-stall.js";
 import type { WireLimits } from "./limits.js";
 
-const PING_WINDOW_MS = 10_000;
-
 /**
- * Holds the bounds that grpc-js has no options for, on the HTTP/2 server below it:
- * header size, PINGs, resets, peers that do not read, and the timeout of a call, which
- * grpc-js computes in 32 bits.
+ * Holds the bounds that grpc-js has no options for, or none that work, on the HTTP/2
+ * server below it: header size, PINGs, resets, peers that do not read, peers that are
+ * gone, and the timeout of a call, which grpc-js computes in 32 bits.
  */
-export function guardHttp2(
-  server: Server,
-  limits: Pick<WireLimits, "maxHeaderBytes" | "maxPingsPer10s" | "maxTimeoutMs" | "writeStallMs">,
-  clock: Clock,
-): void {
+export function guardHttp2(server: Server, limits: WireLimits, clock: Clock): void {
   const http2 = http2ServerOf(server);
   http2.updateSettings({ maxHeaderListSize: limits.maxHeaderBytes });
-  http2.on("session", (session) => guardAgainstPings(session, limits.maxPingsPer10s, clock));
+  rememberSockets(http2);
+  guardAgainstPings(http2, limits.maxPingsPer10s, clock);
+  guardAgainstSilence(http2, limits, clock);
   guardAgainstStalls(http2, limits.writeStallMs, clock);
   // Before grpc-js reads them: each listener gets the same headers.
   http2.prependListener("stream", (stream, headers: IncomingHttpHeaders) => {
@@ -54,20 +47,4 @@ function http2ServerOf(server: Server): Http2Server {
   if (!http2)
     throw new Error("this version of grpc-js hides its HTTP/2 server: see http2-guard.ts");
   return http2;
-}
-
-/** Node answers every PING, however many: a peer could keep us busy without a single call. */
-function guardAgainstPings(session: ServerHttp2Session, maxPings: number, clock: Clock): void {
-  let windowEndAt = 0;
-  let pings = 0;
-  session.on("ping", () => {
-    const now = clock.now();
-    if (now >= windowEndAt) {
-      windowEndAt = now + PING_WINDOW_MS;
-      pings = 0;
-    }
-    pings += 1;
-    if (pings > maxPings && !session.destroyed)
-      session.destroy(new Error("too many PINGs"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  });
 }

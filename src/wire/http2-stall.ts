@@ -1,7 +1,7 @@
-import { constants, type Http2Server, type Http2Session, type ServerHttp2Stream } from "node:http2";
-import type { Socket } from "node:net";
+import { constants, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import { Duplex } from "node:stream";
 import type { Clock } from "../lib/clock.js";
+import { socketOf } from "./http2-socket.js";
 import { createStallWatch } from "./write-stall.js";
 
 const WRITTEN_BYTES = Symbol("writtenBytes");
@@ -14,16 +14,16 @@ interface CountedStream extends ServerHttp2Stream {
 /**
  * Resets each stream whose peer takes nothing of what waits for it, and leaves the
  * others of its connection alone: the messages, the status behind them and the call
- * go. A connection that does not even take the reset is closed.
+ * go. A connection that does not even take the reset is closed. `rememberSockets`
+ * comes first.
  */
 export function guardAgainstStalls(http2: Http2Server, stallMs: number, clock: Clock): void {
-  const socketOf = new WeakMap<Http2Session, Socket>();
   const watch = createStallWatch<CountedStream>({
     clock,
     stallMs,
     writtenBytes: (stream) => stream[WRITTEN_BYTES],
     onStall(stream) {
-      const socket = stream.session && socketOf.get(stream.session);
+      const socket = stream.session && socketOf(stream.session);
       const sentBytes = socket?.bytesWritten;
       stream.removeAllListeners("aborted"); // the guard's, which would reset it without our code
       stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
@@ -34,15 +34,6 @@ export function guardAgainstStalls(http2: Http2Server, stallMs: number, clock: C
     },
   });
 
-  // Both in one turn: Node makes the session while it is told of the connection.
-  let accepted: Socket | undefined;
-  http2.prependListener("connection", (socket: Socket) => {
-    accepted = socket;
-  });
-  http2.on("session", (session) => {
-    if (accepted) socketOf.set(session, accepted);
-    accepted = undefined;
-  });
   http2.prependListener("stream", (stream) => watch.add(countWrites(stream)));
 }
 

@@ -28,6 +28,13 @@ export interface WireLimits {
    * gRPC reads as RESOURCE_EXHAUSTED; HTTP/1.1: the connection is closed.
    */
   readonly writeStallMs: number;
+  /** HTTP/2: a connection on which nothing came for this long, in ms, is sent a PING. */
+  readonly pingAfterMs: number;
+  /**
+   * HTTP/2: a connection on which nothing comes for this long after that PING, in ms, is
+   * closed, and its calls with it. A quarter of this is how often all are looked at.
+   */
+  readonly pingTimeoutMs: number;
 }
 
 const DAY_MS = 86_400_000;
@@ -49,4 +56,7 @@ export const DEFAULT_LIMITS: WireLimits = {
   // grpc-go measures bandwidth with a PING per response, so an honest peer sends thousands.
   maxPingsPer10s: 50_000,
   writeStallMs: 60_000,
+  // Heartbeats come every 5 s by default: who sends them is never asked.
+  pingAfterMs: 15_000,
+  pingTimeoutMs: 10_000,
 };

@@ -4,7 +4,11 @@ import type { Clock } from "../lib/clock.js";
 const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 /** Node's 511 overflows when a whole fleet reconnects: the rest then waits for seconds. */
 const BACKLOG = 4_096;
-/** TCP keepalive finds peers that vanished without a word, whatever they had open. */
+/**
+ * TCP keepalive finds vanished peers of connections on which nothing waits to be
+ * acknowledged, 10 s later. HTTP/2 has PINGs of its own: this is for HTTP/1.1, and for
+ * connections that are closing.
+ */
 const TCP_KEEPALIVE_MS = 60_000;
 
 export interface ListenerOptions {

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { createGrpcTransport } from "../../src/wire/grpc-transport.js";
 import { eventually } from "../support/eventually.js";
 import { rawCall, rawSession } from "./grpc-client.js";
+import { watchFrames } from "./raw-frames.js";
 import { type RawSocket, rawSocket } from "./raw-socket.js";
 import { type Note, startToy, TOY, type ToyHandlers } from "./toy.js";
 
@@ -138,7 +139,7 @@ describe("a stream of HTTP/2 whose peer never reads", () => {
     const { port } = await startToy({ watch }, { writeStallMs: STALL_MS });
     const peer = await rawSocket(port);
     peer.socket.pause();
-    peer.socket.write(watchRequest());
+    peer.socket.write(watchFrames());
     await eventually(() => expect(seen.isReturned).toBe(true), FOUND_MS);
     await expectClosed(peer);
   });
@@ -190,36 +191,4 @@ async function expectClosed(peer: RawSocket): Promise<void> {
   await sleep(2.5 * STALL_MS);
   peer.socket.resume();
   expect(await peer.closed).toBeLessThan(2 * FOUND_MS);
-}
-
-/** A call of Watch that gives the server windows wider than what the system buffers. */
-function watchRequest(): Buffer {
-  const text = (value: string) => Buffer.from([value.length, ...Buffer.from(value)]);
-  const number = (value: number) => [
-    value >>> 24,
-    (value >>> 16) & 255,
-    (value >>> 8) & 255,
-    value & 255,
-  ];
-  const WIDE = number(2 ** 30);
-  const headers = [
-    Buffer.from([0x83, 0x86, 0x01]), // POST, http, and :authority
-    text("x"),
-    Buffer.from([0x04]), // :path
-    text("/toy.Toy/Watch"),
-    Buffer.from([0x0f, 0x10]), // content-type
-    text("application/grpc"),
-  ];
-  return Buffer.concat([
-    Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    frame(4, 0, 0, Buffer.from([0, 4, ...WIDE])), // SETTINGS: the window of each stream
-    frame(8, 0, 0, Buffer.from(WIDE)), // WINDOW_UPDATE of the connection
-    frame(1, 4, 1, Buffer.concat(headers)),
-    frame(0, 1, 1, Buffer.alloc(5)), // DATA: an empty message, and the end
-  ]);
-}
-
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream]);
-  return Buffer.concat([head, payload]);
 }
