@@ -1,60 +1,21 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "./eventually.js";
 import { FaultProxy } from "./fault-proxy.js";
+import { ProxiedService } from "./proxied-service.js";
 
 /** Long enough for what is not stopped to arrive on loopback. */
 const SILENCE_MS = 150;
 
+let service: ProxiedService;
 let proxy: FaultProxy;
-/** What the service has of each connection, in their order. */
-let served: { readonly socket: Socket; heard: string; ended: "" | "FIN" | "RST" }[];
 
 beforeEach(async () => {
-  served = [];
-  const service = createServer((socket) => served.push(record(socket)));
-  service.listen(0, "127.0.0.1");
-  await once(service, "listening");
-  proxy = await FaultProxy.open((service.address() as AddressInfo).port);
-  return async () => {
-    if (proxy.mode !== "closed") await proxy.close();
-    service.close();
-  };
+  service = await ProxiedService.start();
+  proxy = service.proxy;
+  return () => service.close();
 });
-
-function record(socket: Socket) {
-  const side = { socket, heard: "", ended: "" as "" | "FIN" | "RST" };
-  socket.setEncoding("utf8").on("data", (text: string) => {
-    side.heard += text;
-  });
-  socket.on("end", () => {
-    side.ended = "FIN";
-  });
-  socket.on("error", () => {
-    side.ended = "RST";
-  });
-  return side;
-}
-
-function client(allowHalfOpen = false) {
-  const side = record(connect({ port: proxy.port, host: "127.0.0.1", allowHalfOpen }));
-  onTestFinished(() => void side.socket.destroy());
-  return side;
-}
-
-/** A client that has spoken to the service once, and the service's side of it. */
-async function pair(allowHalfOpen = false) {
-  const before = served.length;
-  const here = client(allowHalfOpen);
-  here.socket.write("hello ");
-  const there = await eventually(() => {
-    const side = served[before];
-    if (side?.heard !== "hello ") throw new Error("the service has not heard of it");
-    return side;
-  });
-  return { here, there };
-}
 
 const shown = () => ({
   mode: proxy.mode,
@@ -71,15 +32,15 @@ async function refusal(): Promise<unknown> {
 
 describe("a fault proxy that is open", () => {
   it("passes bytes both ways, and counts connections", async () => {
-    const { here, there } = await pair();
+    const { here, there } = await service.pair();
     there.socket.write("welcome");
     await eventually(() => expect(here.heard).toBe("welcome"));
-    await pair();
+    await service.pair();
     expect(shown()).toMatchObject({ mode: "open", connections: 2, accepted: 2 });
   });
 
   it("passes an end as an end, after all that was said before it", async () => {
-    const { here, there } = await pair();
+    const { here, there } = await service.pair();
     here.socket.end("x".repeat(1_000_000));
     await eventually(() => expect(there.ended).toBe("FIN"));
     expect(there.heard).toHaveLength("hello ".length + 1_000_000);
@@ -88,7 +49,7 @@ describe("a fault proxy that is open", () => {
   });
 
   it("passes what one side says after the other has ended", async () => {
-    const { here, there } = await pair(true);
+    const { here, there } = await service.pair(true);
     there.socket.end();
     await eventually(() => expect(here.ended).toBe("FIN"));
     here.socket.end("goodbye");
@@ -96,7 +57,7 @@ describe("a fault proxy that is open", () => {
   });
 
   it.each(["here", "there"] as const)("passes a reset from %s as a reset", async (side) => {
-    const both = await pair();
+    const both = await service.pair();
     both[side].socket.resetAndDestroy();
     const other = side === "here" ? both.there : both.here;
     await eventually(() => expect(other.ended).toBe("RST"));
@@ -115,17 +76,17 @@ describe("a fault proxy that is open", () => {
   });
 
   it("can reset what is connected without refusing what comes", async () => {
-    const { here, there } = await pair();
+    const { here, there } = await service.pair();
     proxy.reset();
     await eventually(() => expect([here.ended, there.ended]).toEqual(["RST", "RST"]));
-    await pair();
+    await service.pair();
     expect(shown()).toMatchObject({ connections: 1, accepted: 2 });
   });
 });
 
 describe("a fault proxy that is cut", () => {
   it("resets both sides of every connection, and refuses new ones", async () => {
-    const { here, there } = await pair();
+    const { here, there } = await service.pair();
     await proxy.cut();
     await eventually(() => expect([here.ended, there.ended]).toEqual(["RST", "RST"]));
     expect(await refusal()).toBe("ECONNREFUSED");
@@ -136,15 +97,41 @@ describe("a fault proxy that is cut", () => {
     const { port } = proxy;
     await proxy.cut();
     await proxy.restore();
-    await pair();
+    await service.pair();
     expect(shown()).toMatchObject({ mode: "open", connections: 1 });
     expect(proxy.port).toBe(port);
   });
 });
 
+describe("a fault proxy that refuses", () => {
+  it("lets nobody new in, and those there are go on", async () => {
+    const { here, there } = await service.pair();
+    proxy.refuse();
+    expect(await refusal()).toBe("ECONNREFUSED");
+    here.socket.write("still here");
+    there.socket.write("so am I");
+    await eventually(() =>
+      expect([there.heard, here.heard]).toEqual(["hello still here", "so am I"]),
+    );
+    expect(shown()).toEqual({ mode: "refuse", connections: 1, accepted: 1 });
+  });
+
+  it("lets them in on the same port when it is restored, and again", async () => {
+    const { here, there } = await service.pair();
+    proxy.refuse();
+    await proxy.restore();
+    await service.pair();
+    proxy.refuse();
+    expect(await refusal()).toBe("ECONNREFUSED");
+    await proxy.cut();
+    await eventually(() => expect([here.ended, there.ended]).toEqual(["RST", "RST"]));
+    expect(shown()).toEqual({ mode: "cut", connections: 0, accepted: 2 });
+  });
+});
+
 describe("a fault proxy that is a blackhole", () => {
   it("passes nothing in either direction, and delivers it late when it is restored", async () => {
-    const { here, there } = await pair();
+    const { here, there } = await service.pair();
     await proxy.blackhole();
     here.socket.write("late");
     there.socket.write("late too");
@@ -157,7 +144,7 @@ describe("a fault proxy that is a blackhole", () => {
   });
 
   it.each(["here", "there"] as const)("tells nobody that %s has ended", async (side) => {
-    const both = await pair();
+    const both = await service.pair();
     const other = side === "here" ? both.there : both.here;
     await proxy.blackhole();
     both[side].socket.destroy();
@@ -168,23 +155,50 @@ describe("a fault proxy that is a blackhole", () => {
     await eventually(() => expect(other.ended).not.toBe(""));
   });
 
+  it.each(["here", "there"] as const)("tells nobody that %s was reset", async (side) => {
+    const both = await service.pair();
+    const other = side === "here" ? both.there : both.here;
+    await proxy.blackhole();
+    both[side].socket.resetAndDestroy();
+    await silence();
+    expect([other.ended, proxy.connections]).toEqual(["", 1]);
+
+    await proxy.restore();
+    await eventually(() => expect(other.ended).toBe("RST"));
+    expect(proxy.connections).toBe(0);
+  });
+
+  it("keeps what was delayed when it came", async () => {
+    const { here, there } = await service.pair();
+    proxy.delay(50);
+    const read = there.socket.bytesRead;
+    here.socket.write("late");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await proxy.blackhole();
+    await silence();
+    expect(there.socket.bytesRead).toBe(read);
+
+    await proxy.restore();
+    await eventually(() => expect(there.heard).toBe("hello late"));
+  });
+
   it("accepts newcomers, who hear nothing and reach nobody until it is restored", async () => {
     await proxy.blackhole();
-    const newcomer = client();
+    const newcomer = service.client();
     newcomer.socket.write("hello?");
     await once(newcomer.socket, "connect");
     await silence();
-    expect(served).toEqual([]);
+    expect(service.served).toEqual([]);
     expect([newcomer.ended, proxy.connections]).toEqual(["", 1]);
 
     await proxy.restore();
-    await eventually(() => expect(served[0]?.heard).toBe("hello?"));
+    await eventually(() => expect(service.served[0]?.heard).toBe("hello?"));
   });
 
   it("can come after a cut, and a cut after it", async () => {
     await proxy.cut();
     await proxy.blackhole();
-    const newcomer = client();
+    const newcomer = service.client();
     await once(newcomer.socket, "connect");
     await eventually(() => expect(proxy.connections).toBe(1));
     await proxy.cut();
@@ -194,12 +208,12 @@ describe("a fault proxy that is a blackhole", () => {
 });
 
 it("a fault proxy that forgets its connections leaves both sides waiting, and serves new ones", async () => {
-  const { here, there } = await pair();
+  const { here, there } = await service.pair();
   proxy.forget();
   await proxy.restore();
   here.socket.write("anybody?");
   there.socket.write("anybody?");
-  const other = await pair();
+  const other = await service.pair();
   await silence();
   expect([here.heard, here.ended, there.heard, there.ended]).toEqual(["", "", "hello ", ""]);
   expect(proxy.connections).toBe(1);
@@ -209,8 +223,42 @@ it("a fault proxy that forgets its connections leaves both sides waiting, and se
   await eventually(() => expect(other.here.ended).toBe("RST"));
 });
 
+it("a fault proxy can be cut while it has connections that it has forgotten", async () => {
+  const { here, there } = await service.pair();
+  proxy.forget();
+  const other = await service.pair();
+  await proxy.cut();
+  await eventually(() => expect([other.here.ended, other.there.ended]).toEqual(["RST", "RST"]));
+  expect([here.ended, there.ended]).toEqual(["", ""]);
+});
+
+it("a fault proxy sends new connections to where its target has moved", async () => {
+  const old = await service.pair();
+  const moved = await ProxiedService.start();
+  onTestFinished(() => moved.close());
+  proxy.target(moved.port);
+  service.client().socket.write("is it you?");
+  await eventually(() => expect(moved.served[0]?.heard).toBe("is it you?"));
+  old.here.socket.write("and you");
+  await eventually(() => expect(old.there.heard).toBe("hello and you"));
+  expect(service.served).toHaveLength(1);
+});
+
+it("a fault proxy notes when each connection was accepted", async () => {
+  const startedAt = performance.now();
+  await service.pair();
+  const betweenAt = performance.now();
+  await service.pair();
+  const [first = 0, second = 0, ...others] = proxy.acceptedAt;
+  const instants = [startedAt, first, betweenAt, second, performance.now()];
+  expect(instants).toEqual([...instants].sort((a, b) => a - b));
+  expect(others).toEqual([]);
+});
+
 it("a fault proxy that is closed does nothing more", async () => {
   await proxy.close();
   expect(await refusal()).toBe("ECONNREFUSED");
   await expect(proxy.restore()).rejects.toThrow("the proxy is closed");
+  expect(() => proxy.refuse()).toThrow("the proxy is closed");
+  expect(() => proxy.delay(1)).toThrow("the proxy is closed");
 });
