@@ -341,7 +341,7 @@ describe("after Pulse has lost its history", () => {
 
   /** Pulse is in step, is lost, and comes back with this. */
   async function comesBackWith(watch: Watch<DownloadClient>, ...said: ResponseInit[]) {
-    await settle();
+    await eventually(() => expect(pulse.streams.size).toBe(1)); // it may read its file first
     pulse.stream.send(snapshot(["a", "b"], 50));
     await eventually(() => expect(watch.current().state).toBe("live"));
     await returnWith(said);
