@@ -149,6 +149,7 @@ describe("a registration", () => {
     expect(session.state).toBe("rejected");
     expect(pulse.registers).toHaveLength(2);
     expect(types()).toEqual(["rejected"]);
+    await clock.advance(20_000);
     pulse.mood = "well";
     await clock.advance(58_000);
     expect(types().filter((type) => type !== "standalone")).toEqual(["rejected", "registered"]);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -277,6 +278,7 @@ describe("a crowd of watchers that lose Pulse at once", () => {
   async function gather(mood: FakeWatchServer["mood"]): Promise<void> {
     asked = [];
     pulses = [];
+    setMaxListeners(0, watch.signal);
     for (let i = 0; i < CROWD; i++) {
       pulse = new FakeWatchServer();
       pulse.mood = mood;

@@ -110,6 +110,7 @@ describe.skipIf(isMissing("aria2c"))("pilot", () => {
 
     await stack.startPulse();
     await second.until(/^in step, 1 client\(s\)$/m);
+    await haul.line("haul.reconnected"); // else nobody would hear its goodbye
     await haul.stop();
     await second.until(/^haul \(goodbye\): offline, goodbye$/m);
   });
