@@ -47,8 +47,12 @@ it("a process that stood still for longer than its TTL is back at once, and nobo
   expect(Math.max(...back.map(({ at }) => at - wokenAt))).toBeLessThan(5_000);
   await stack.entryIs("stopped-0", "ONLINE");
   await stack.entryIs("stopped-1", "ONLINE");
-  for (const name of others.names)
-    expect(others.events(name).map(({ type }) => type)).toEqual(["registered"]);
+  for (const name of others.names) {
+    const events = others.events(name);
+    expect(events.map(({ type }) => type)).toEqual(["registered"]);
+    const reasons = await stack.reasons(events[0]?.serviceId ?? "");
+    expect([...new Set(reasons)]).toEqual(["registered"]);
+  }
 });
 
 describeStacks("the same Register", (create) => {

@@ -20,8 +20,6 @@ export interface MembersConfig {
   readonly apiKey?: string;
   readonly ttlMs?: number;
   readonly standaloneAfterMs?: number;
-  /** The first and the last start this far apart; 0: all at once. */
-  readonly startSpreadMs?: number;
 }
 
 /** A line that the program `members` understands. */

@@ -2,6 +2,7 @@ import type { ClientHttp2Session } from "node:http2";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../support/eventually.js";
 import { FaultProxy } from "../support/fault-proxy.js";
+import { endless } from "./endless-watch.js";
 import { GrpcToyClient, outcome, rawCall, rawSession } from "./grpc-client.js";
 import { frameTypes, helloFrames, watchFrames } from "./raw-frames.js";
 import { rawSocket } from "./raw-socket.js";
@@ -29,23 +30,6 @@ function bookmarks() {
       }
     } finally {
       seen.endedAt = performance.now();
-    }
-  };
-  return { seen, watch };
-}
-
-/** Sends as much as the network takes. */
-function flood() {
-  const seen = { sent: 0, isEnded: false };
-  const text = "x".repeat(1_000_000);
-  const watch: ToyHandlers["watch"] = async function* () {
-    try {
-      for (;;) {
-        seen.sent += 1;
-        yield { text };
-      }
-    } finally {
-      seen.isEnded = true;
     }
   };
   return { seen, watch };
@@ -134,13 +118,13 @@ describe("a connection of HTTP/2 whose peer is gone without a word", () => {
   });
 
   it("is closed though the network takes no more of what it is sent", async () => {
-    const { seen, watch } = flood();
+    const { seen, watch } = endless(1_000_000);
     const { port, errors } = await startToy({ watch }, { ...LIMITS, maxConnections: 1 });
     const peer = await rawSocket(port);
     peer.socket.pause();
     const startAt = performance.now();
     peer.socket.write(watchFrames());
-    await eventually(() => expect(seen.isEnded).toBe(true), FOUND_MS);
+    await eventually(() => expect(seen.isReturned).toBe(true), FOUND_MS);
     expect(performance.now() - startAt).toBeGreaterThan(SILENT_MS - 20);
     await expectRoom(port);
     expect(errors).toEqual([]);
@@ -191,7 +175,7 @@ describe("a connection of HTTP/2 whose peer is there", () => {
   });
 
   it("stays while it takes what waits for it, though nothing else is heard", async () => {
-    const { seen, watch } = flood();
+    const { seen, watch } = endless(1_000_000);
     const { port } = await startToy({ watch }, LIMITS);
     const peer = await rawSocket(port);
     peer.socket.write(watchFrames());
@@ -202,9 +186,9 @@ describe("a connection of HTTP/2 whose peer is there", () => {
       peer.socket.resume();
       await sleep(2);
     }
-    expect(seen.isEnded).toBe(false);
+    expect(seen.isReturned).toBe(false);
     peer.socket.pause();
-    await eventually(() => expect(seen.isEnded).toBe(true), FOUND_MS);
+    await eventually(() => expect(seen.isReturned).toBe(true), FOUND_MS);
   });
 });
 

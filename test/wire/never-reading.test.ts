@@ -2,6 +2,7 @@ import { Code, createClient } from "@connectrpc/connect";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createGrpcTransport } from "../../src/wire/grpc-transport.js";
 import { eventually } from "../support/eventually.js";
+import { endless } from "./endless-watch.js";
 import { rawCall, rawSession } from "./grpc-client.js";
 import { watchFrames } from "./raw-frames.js";
 import { type RawSocket, rawSocket } from "./raw-socket.js";
@@ -13,35 +14,6 @@ const FOUND_MS = 5_000;
 const ENHANCE_YOUR_CALM = 11;
 const KIB = 1_024;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-interface Endless {
-  readonly seen: {
-    readonly made: number;
-    readonly isReturned: boolean;
-    readonly isAborted: boolean;
-  };
-  readonly watch: NonNullable<ToyHandlers["watch"]>;
-}
-
-/** Yields messages of a size without end, and tells what became of it. */
-function endless(bytes: number): Endless {
-  const text = "x".repeat(bytes);
-  const seen = { made: 0, isReturned: false, isAborted: false };
-  const watch: Endless["watch"] = async function* (_, { signal }) {
-    signal.addEventListener("abort", () => {
-      seen.isAborted = true;
-    });
-    try {
-      for (;;) {
-        seen.made += 1;
-        yield { text };
-      }
-    } finally {
-      seen.isReturned = true;
-    }
-  };
-  return { seen, watch };
-}
 
 describe("a stream of HTTP/2 whose peer never reads", () => {
   it("takes two messages from its handler, is reset after a while, and nothing else of its connection is", async () => {

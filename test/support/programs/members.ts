@@ -1,18 +1,14 @@
 // Services that stay registered, as many as asked for, in a process that can be killed.
 // Tells what happens to them as log lines, and does what it reads from its input.
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { type Registration, startRegistration } from "../../../src/client/index.js";
 import type { MembersCommand, MembersConfig } from "../members.js";
 
 const config = JSON.parse(process.argv[2] ?? "") as MembersConfig;
-const { prefix, count, startSpreadMs = 0 } = config;
 const members = new Map<string, Registration>();
 
-for (let n = 0; n < count; n++) {
-  const name = `${prefix}-${n}`;
-  if (startSpreadMs === 0) start(name);
-  else setTimeout(() => start(name), (startSpreadMs * n) / count);
-}
+for (let n = 0; n < config.count; n++) start(`${config.prefix}-${n}`);
 say({ msg: "members.started" });
 
 createInterface({ input: process.stdin }).on("line", (line) => {
@@ -61,7 +57,6 @@ async function carryOut(command: MembersCommand): Promise<void> {
 }
 
 async function readToken(file: string): Promise<string> {
-  const { readFile } = await import("node:fs/promises");
   return (await readFile(file, "utf8")).trim();
 }
 
