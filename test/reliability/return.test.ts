@@ -7,7 +7,7 @@ import { HAUL } from "../support/pulse.js";
 import { Stack } from "../support/stack.js";
 import { describeStacks } from "../support/stacks.js";
 
-it("Pulse back with an empty store: everybody registers anew with the same ids", async () => {
+it("#1 Pulse back with an empty store: everybody registers anew with the same ids", async () => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   const pulse = await stack.startPulse();
@@ -30,7 +30,7 @@ it("Pulse back with an empty store: everybody registers anew with the same ids",
   expect(await idsByName()).toEqual(before);
 });
 
-it("a process that stood still for longer than its TTL is back at once, and nobody else is touched", async () => {
+it("#25 a process that stood still for longer than its TTL is back at once, and nobody else is touched", async () => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   await stack.startPulse();
@@ -56,7 +56,7 @@ it("a process that stood still for longer than its TTL is back at once, and nobo
 });
 
 describeStacks("the same Register", (create) => {
-  it("twice at once, from two connections, is one registration and one entry", async () => {
+  it("#24 twice at once, from two connections, is one registration and one entry", async () => {
     const stack = await create();
     onTestFinished(() => stack.stop());
     await stack.startPulse();
