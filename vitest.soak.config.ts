@@ -7,7 +7,9 @@ export default defineConfig({
     testTimeout: 45 * 60_000,
     hookTimeout: 60_000,
     maxWorkers: 1,
-    reporters: ["verbose"],
+    reporters: process.env.CI
+      ? ["verbose", ["json", { outputFile: "dist/soak-results.json" }]]
+      : ["verbose"],
     globalSetup: ["test/support/build-setup.ts", "test/support/postgres-setup.ts"],
   },
 });
