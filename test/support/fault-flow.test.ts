@@ -76,6 +76,7 @@ describe("a fault proxy that delays", () => {
 
   it("has no timer left when it is closed", async () => {
     const { here, there } = await service.pair();
+    await sleep(2 * SILENCE_MS); // the test runner has some that end by themselves
     const before = timers();
     proxy.delay(60_000);
     here.socket.write("never");

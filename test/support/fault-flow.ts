@@ -26,10 +26,11 @@ const BUFFER_BYTES = 256 * 1024;
 /** A throttled flow passes as much at once as its rate gives in this time. */
 const SLICE_MS = 10;
 /**
- * A reset takes along what its own kernel has not sent yet, which is what the peer has
- * no room for (some 60 kB are always there): that long the peer has time to read.
+ * How long before a reset a peer has time to read what has passed. A reset takes along
+ * what its own kernel has not sent yet, which is what the peer has no room for (some 60 kB
+ * are always there); and Node takes one that it finds together with bytes for an end.
  */
-const CUT_GRACE_MS = 50;
+export const READ_GRACE_MS = 50;
 
 interface Item {
   readonly readAt: number;
@@ -50,6 +51,7 @@ export class FaultFlow {
   /** When the connection is cut; Infinity while its kernel has not even taken all. */
   #resetsAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #passedAt = Number.NEGATIVE_INFINITY;
 
   /** Held until it is let go. `reset` is asked to end the whole connection. */
   constructor(
@@ -62,11 +64,16 @@ export class FaultFlow {
     source.on("data", (part: Buffer) => {
       if (faults.reading !== "dropping") this.#take(part);
     });
-    source.on("end", () => this.#take("end"));
+    source.on("end", () => this.#take(wasReset(source) ? "reset" : "end"));
     sink.on("drain", () => {
       this.#busyUntil = Math.max(this.#busyUntil, performance.now()); // lost time is not made up
       this.update();
     });
+  }
+
+  /** When bytes last passed, by `performance.now()`. */
+  get passedAt(): number {
+    return this.#passedAt;
   }
 
   /** Nothing passes, and nobody reads: bytes, ends and resets wait, mostly in the kernel. */
@@ -157,6 +164,7 @@ export class FaultFlow {
     if (bytes < part.length) this.#queue.unshift({ readAt, part: part.subarray(bytes) });
     this.#queuedBytes -= bytes;
     this.#leftBytes -= bytes;
+    this.#passedAt = performance.now();
     this.sink.write(part.subarray(0, bytes));
   }
 
@@ -166,7 +174,7 @@ export class FaultFlow {
       this.#resetsAt = Number.POSITIVE_INFINITY;
       this.sink.write(Buffer.alloc(0), () => {
         if (this.#resetsAt === undefined) return; // restored meanwhile
-        this.#resetsAt = performance.now() + CUT_GRACE_MS;
+        this.#resetsAt = performance.now() + READ_GRACE_MS;
         this.update();
       });
     } else if (this.#isDue(this.#resetsAt)) this.reset();
@@ -180,4 +188,13 @@ export class FaultFlow {
     if (Number.isFinite(waitMs)) this.#timer = setTimeout(() => this.update(), Math.ceil(waitMs));
     return false;
   }
+}
+
+/**
+ * Whether what Node calls an end was a reset that came together with bytes: nobody is
+ * there any more, though nothing was ended from here. Node remembers an address that it
+ * was asked for, so nobody may ask before.
+ */
+function wasReset(socket: Socket): boolean {
+  return !socket.writableEnded && socket.remoteAddress === undefined;
 }

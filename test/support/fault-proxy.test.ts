@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer } from "node:net";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { type AddressInfo, connect, createServer, Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { eventually } from "./eventually.js";
 import { FaultProxy } from "./fault-proxy.js";
 import { ProxiedService } from "./proxied-service.js";
@@ -64,6 +65,18 @@ describe("a fault proxy that is open", () => {
     expect(proxy.connections).toBe(0);
   });
 
+  it.each(["here", "there"] as const)(
+    "passes a reset from %s as a reset right after what was said before it",
+    async (side) => {
+      const both = await service.pair();
+      const other = side === "here" ? both.there : both.here;
+      other.heard = "";
+      both[side].socket.write("last words");
+      both[side].socket.resetAndDestroy();
+      await eventually(() => expect(other).toMatchObject({ heard: "last words", ended: "RST" }));
+    },
+  );
+
   it("resets who comes while the service is gone", async () => {
     const nobody = createServer().listen(0, "127.0.0.1");
     await once(nobody, "listening");
@@ -81,6 +94,22 @@ describe("a fault proxy that is open", () => {
     await eventually(() => expect([here.ended, there.ended]).toEqual(["RST", "RST"]));
     await service.pair();
     expect(shown()).toMatchObject({ connections: 1, accepted: 2 });
+  });
+
+  it.each(["here", "there"] as const)("resets %s at once after bytes have passed", async (side) => {
+    const both = await service.pair();
+    const { socket } = both[side === "here" ? "there" : "here"];
+    both[side].heard = "";
+    socket.write("last words");
+    const passing = vi.spyOn(Socket.prototype, "write");
+    onTestFinished(() => passing.mockRestore());
+    passing.mockImplementation(function (this: Socket, ...part: unknown[]) {
+      const hasRoom = Reflect.apply(Duplex.prototype.write, this, part);
+      proxy.reset(); // before it can be read
+      return hasRoom;
+    });
+    await eventually(() => expect(both[side]).toMatchObject({ heard: "last words", ended: "RST" }));
+    await eventually(() => expect([both.here.ended, both.there.ended]).toEqual(["RST", "RST"]));
   });
 });
 
@@ -221,6 +250,17 @@ it("a fault proxy that forgets its connections leaves both sides waiting, and se
   await proxy.close();
   await eventually(() => expect([here.ended, there.ended]).toEqual(["RST", "RST"]));
   await eventually(() => expect(other.here.ended).toBe("RST"));
+});
+
+it("a fault proxy can reset the connections that it has forgotten, and no others", async () => {
+  const { here, there } = await service.pair();
+  proxy.forget();
+  const other = await service.pair();
+  proxy.resetForgotten();
+  await eventually(() => expect([here.ended, there.ended]).toEqual(["RST", "RST"]));
+  other.here.socket.write("still here");
+  await eventually(() => expect(other.there.heard).toBe("hello still here"));
+  expect(other.here.ended).toBe("");
 });
 
 it("a fault proxy can be cut while it has connections that it has forgotten", async () => {

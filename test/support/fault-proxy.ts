@@ -1,6 +1,13 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { type Direction, type DirectionFaults, FaultFlow, noFaults } from "./fault-flow.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type Direction,
+  type DirectionFaults,
+  FaultFlow,
+  noFaults,
+  READ_GRACE_MS,
+} from "./fault-flow.js";
 
 export type { Direction } from "./fault-flow.js";
 
@@ -26,6 +33,7 @@ const BOTH: readonly Direction[] = ["to-client", "to-target"];
 export class FaultProxy {
   readonly #pairs = new Set<Pair>();
   readonly #forgotten = new Set<Pair>();
+  readonly #resets = new Set<Promise<void>>();
   readonly #faults: Record<Direction, DirectionFaults> = {
     "to-client": noFaults(),
     "to-target": noFaults(),
@@ -157,14 +165,17 @@ export class FaultProxy {
     await this.#listen();
   }
 
-  /** Resets the connections there are now, and nothing else. */
+  /**
+   * Resets the connections there are now, and nothing else. Who was sent something just
+   * before has 50 ms to read it; nothing more passes meanwhile.
+   */
   reset(): void {
     for (const pair of this.#pairs) this.#end(pair);
   }
 
   /**
-   * The connections there are now stay silent until `close`, even if all is restored,
-   * as when a router has forgotten them. Nobody is told.
+   * The connections there are now stay silent until `resetForgotten` or `close`, even if
+   * all is restored, as when a router has forgotten them. Nobody is told.
    */
   forget(): void {
     for (const pair of this.#pairs) {
@@ -174,12 +185,18 @@ export class FaultProxy {
     this.#pairs.clear();
   }
 
+  /** Both sides of the connections that are forgotten hear at last that they are gone. */
+  resetForgotten(): void {
+    for (const pair of this.#forgotten) this.#end(pair);
+    this.#forgotten.clear();
+  }
+
   /** Ends every connection and the proxy. */
   async close(): Promise<void> {
     const pairs = [...this.#pairs, ...this.#forgotten];
-    for (const pair of this.#forgotten) this.#pairs.add(pair);
-    this.#forgotten.clear();
+    this.resetForgotten();
     await this.cut();
+    await Promise.all(this.#resets);
     this.#mode = "closed";
     // Who is still being connected to cannot be reset, and may never answer.
     for (const { through } of pairs) through?.target.destroy();
@@ -265,9 +282,24 @@ export class FaultProxy {
   /** Both sides hear of it as of a crash. */
   #end(pair: Pair): void {
     this.#pairs.delete(pair);
-    for (const flow of flows(pair)) flow.stop();
-    pair.client.resetAndDestroy();
-    pair.through?.target.resetAndDestroy();
+    for (const flow of flows(pair)) {
+      flow.stop();
+      this.#reset(flow.sink, flow.passedAt + READ_GRACE_MS);
+    }
+    if (!pair.through) pair.client.resetAndDestroy();
+  }
+
+  #reset(socket: Socket, at: number): void {
+    const waitMs = at - performance.now();
+    if (waitMs <= 0) {
+      socket.resetAndDestroy();
+      return;
+    }
+    const reset = sleep(waitMs).then(() => {
+      socket.resetAndDestroy();
+      this.#resets.delete(reset);
+    });
+    this.#resets.add(reset);
   }
 }
 
