@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
-import { Client, type ClientOptions, connectivityState, credentials } from "@grpc/grpc-js";
+import { Client, type ClientOptions, connectivityState } from "@grpc/grpc-js";
 import { inUrl } from "../lib/host.js";
 import type { Endpoint } from "./endpoint-lookup.js";
+import { createCredentials } from "./grpc-credentials.js";
 
 /** Each connection is its own, and none goes through a web proxy: it carries the passwords of the house. */
 const CHANNEL_OPTIONS: ClientOptions = {
@@ -51,7 +52,7 @@ export function openEndpointChannel(endpoint: Endpoint, use: ChannelUse): Client
 }
 
 function open(scheme: string | undefined, target: string, use: ChannelUse, own: ClientOptions) {
-  const security = scheme === "https" ? credentials.createSsl() : credentials.createInsecure();
+  const security = createCredentials(scheme === "https" ? "https" : "http");
   return new Client(`dns:${target}`, security, {
     ...CHANNEL_OPTIONS,
     ...(use === "calls" ? KEEPALIVE_OPTIONS : {}),

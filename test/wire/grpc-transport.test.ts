@@ -37,19 +37,19 @@ function clientOf(address: string, interceptors: Interceptor[] = []) {
 }
 
 /** A TCP server that accepts and never says a word. */
-async function silentServer() {
+async function silentServer(port = 0) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
-    socket.on("error", () => {});
+    socket.on("error", () => {}).resume(); // or it would not hear of an end
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   closers.push(() => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
-  const { port } = server.address() as { port: number };
-  return { address: `http://127.0.0.1:${port}`, sockets };
+  const address = server.address() as { port: number };
+  return { address: `http://127.0.0.1:${address.port}`, sockets };
 }
 
 async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
@@ -301,6 +301,30 @@ describe("the connection", () => {
       transport.close();
       expect(sockets.size).toBe(expected);
     }
+  });
+
+  it("does not come up after a close, when there is a server again", async () => {
+    const { address, stop } = await startBareServer({});
+    stop();
+    const transport = createGrpcTransport({ address });
+    const client = createClient(RegistryService, transport);
+    const { code } = await errorOf(client.getService({ id: "x" }));
+    expect(code).toBe(Code.Unavailable);
+    transport.close();
+    const { sockets } = await silentServer(Number(new URL(address).port));
+    // The pause after a first failure is shorter.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(sockets.size).toBe(0);
+  });
+
+  it("that never came up to its end is gone after a close", async () => {
+    const { address, sockets } = await silentServer();
+    const transport = createGrpcTransport({ address });
+    const client = createClient(RegistryService, transport);
+    await errorOf(client.getService({ id: "x" }, { timeoutMs: 100 }));
+    expect(sockets.size).toBe(1);
+    transport.close();
+    await eventually(() => expect([...sockets].map(({ closed }) => closed)).toEqual([true]), 1_000);
   });
 
   it("below a background stream does not keep the process alive, below a call it does", async () => {
