@@ -14,6 +14,9 @@ import {
 /** How long after all endpoints have failed they are tried again without a call. */
 const CONNECT_AGAIN_MS = 1_000;
 
+/** How the message begins of the error of a call that never left. */
+export const NO_CONNECTION = "no connection: ";
+
 /** What a transport's calls go over. */
 export interface GrpcConnection {
   /**
@@ -23,7 +26,13 @@ export interface GrpcConnection {
   client(signal: AbortSignal): Promise<Client>;
   /** A call on this client has failed in a way that another endpoint may not: the next one goes there. */
   leave(client: Client): void;
-  /** Connects without a call, if it is not connected, and goes on trying. */
+  /** A call has failed for want of a connection. */
+  foundNone(): void;
+  /**
+   * Connects without a call, if it is not connected, and goes on trying. If the newest
+   * call has failed for want of a connection, and there is one by now, the listeners
+   * are told at once: whoever made the call could not listen before it had failed.
+   */
   connect(): void;
   /** Calls `listener` whenever the connection has come up, after there was none to be had, until the close. */
   onReady(listener: () => void): void;
@@ -38,11 +47,25 @@ export function openConnection(endpoints: Endpoints, use: ChannelUse): GrpcConne
 /** One address and no choice: grpc-js does all there is to do. */
 function openLone(address: string, use: ChannelUse): GrpcConnection {
   const client = openChannel(address, use);
+  const listeners: (() => void)[] = [];
+  let foundNone = false;
   return {
-    client: () => Promise.resolve(client),
+    client() {
+      foundNone = false;
+      return Promise.resolve(client);
+    },
     leave: () => {},
-    connect: () => connectChannel(client),
-    onReady: (listener) => watchChannel(client, listener),
+    foundNone() {
+      foundNone = true;
+    },
+    connect() {
+      if (foundNone && isReady(client)) for (const listener of listeners) listener();
+      else connectChannel(client);
+    },
+    onReady(listener) {
+      listeners.push(listener);
+      watchChannel(client, listener);
+    },
     close: () => client.close(),
   };
 }
@@ -61,6 +84,8 @@ class EndpointConnection implements GrpcConnection {
   #background: "rests" | "connects" = "rests";
   /** Whether there was nobody to connect to when it was tried last. */
   #missed = false;
+  /** Whether the newest call has failed for want of a connection. */
+  #foundNone = false;
 
   constructor(endpoints: Endpoints, use: ChannelUse) {
     this.#endpoints = endpoints;
@@ -68,6 +93,7 @@ class EndpointConnection implements GrpcConnection {
   }
 
   async client(signal: AbortSignal): Promise<Client> {
+    this.#foundNone = false;
     if (this.#isUp()) return (this.#link as Link).client;
     // grpc-js holds the process for calls only, and this is before them.
     const hold = this.#use === "calls" ? holdProcess(this.#endpoints.clock) : undefined;
@@ -83,7 +109,15 @@ class EndpointConnection implements GrpcConnection {
     this.#endpoints.leave();
   }
 
+  foundNone(): void {
+    this.#foundNone = true;
+  }
+
   connect(): void {
+    if (this.#foundNone && this.#isUp()) {
+      this.#tell();
+      return;
+    }
     if (this.#background === "connects") return;
     this.#background = "connects";
     void this.#connect().finally(() => {
@@ -148,15 +182,18 @@ class EndpointConnection implements GrpcConnection {
     this.#link = link;
     if (!link) {
       const places = failed.map(({ place }) => place).join(", ");
-      throw new ConnectError(`no connection: no answer from ${places}`, Code.Unavailable);
+      throw new ConnectError(`${NO_CONNECTION}no answer from ${places}`, Code.Unavailable);
     }
     if (!reached) return link;
     this.#missed = false;
     endpoints.reached(link.endpoint);
     // Another endpoint that takes connections is no news: the last one did so, too.
-    if (wasMissed || endpoints.others === "none")
-      for (const listener of this.#listeners) listener();
+    if (wasMissed || this.#foundNone || endpoints.others === "none") this.#tell();
     return link;
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -21,7 +21,7 @@ import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { CallOptions, Client, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
 import { systemClock } from "../lib/clock.js";
-import { openConnection } from "./endpoint-connection.js";
+import { NO_CONNECTION, openConnection } from "./endpoint-connection.js";
 import { Endpoints, isFaultOfEndpoint } from "./endpoints.js";
 import type { ChannelUse } from "./grpc-channel.js";
 import { openClientStream } from "./grpc-client-stream.js";
@@ -49,7 +49,11 @@ export interface GrpcTransportOptions {
  * says when.
  */
 export interface GrpcTransport extends Transport {
-  /** Connects without a call, if it is not connected, and goes on trying. */
+  /**
+   * Connects without a call, if it is not connected, and goes on trying. If the newest
+   * call has failed for want of a connection, and there is one by now, the listeners
+   * are told at once.
+   */
   connect(): void;
   /** Calls `listener` whenever the connection has come up from now on. */
   onReady(listener: () => void): void;
@@ -74,13 +78,16 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
 
   /** Makes a call, and learns from how it goes. */
   async function over<T>(signal: AbortSignal, call: (client: Client) => Promise<T>): Promise<T> {
-    const client = await start(() => connection.client(signal));
+    let client: Client | undefined;
     try {
-      const answer = await start(() => call(client));
+      client = await start(() => connection.client(signal));
+      const made = client;
+      const answer = await start(() => call(made));
       if (use === "calls") endpoints.settle();
       return answer;
     } catch (error) {
-      if (use === "calls" && isFaultOfEndpoint(error)) connection.leave(client);
+      if (isWantOfConnection(error)) connection.foundNone();
+      if (client && use === "calls" && isFaultOfEndpoint(error)) connection.leave(client);
       throw error;
     }
   }
@@ -240,7 +247,12 @@ function deserializerOf<Desc extends DescMessage>(schema: Desc) {
 /** grpc-js wraps why it cannot connect into words for its own developers. */
 function withoutDebris(details: string): string {
   const match = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(details);
-  return match?.[1] ? `no connection: ${match[1]}` : details;
+  return match?.[1] ? `${NO_CONNECTION}${match[1]}` : details;
+}
+
+/** Whether a call has failed like that which never left. */
+function isWantOfConnection(error: unknown): boolean {
+  return error instanceof ConnectError && error.rawMessage.startsWith(NO_CONNECTION);
 }
 
 /** The error of a call, with its details; one that was aborted has the reason of that. */

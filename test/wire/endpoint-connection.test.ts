@@ -270,6 +270,27 @@ describe("a connection that is lost", () => {
     await eventually(() => expect(endpoints.current?.host).toBe("127.0.0.1"));
     expect(ready).toBe(1); // another one that takes connections is no news
   });
+
+  it("and came up while a call failed for want of it, is news also when it is asked to come up", async () => {
+    const nodes = await startNodes(2);
+    for (const each of nodes) await each.stop();
+    const { transport, endpoints, ask } = connect(addressesOf(nodes), { use: "background" });
+    let ready = 0;
+    transport.onReady(() => ready++);
+    transport.connect();
+    expect(await ask()).toBe("Unavailable");
+    // Its caller may not have heard of the failure yet.
+    await node("127.0.0.2", nodes[0]?.port);
+    await eventually(() => expect(ready).toBe(1), 3_000);
+    transport.connect();
+    expect(ready).toBe(2);
+    endpoints.leave(); // as a session does that has heard of it
+    transport.connect();
+    await eventually(() => expect(ready).toBe(3));
+    expect(await ask()).toBe("127.0.0.2");
+    transport.connect();
+    expect(ready).toBe(3);
+  });
 });
 
 describe("a name", () => {

@@ -292,6 +292,29 @@ describe("the connection", () => {
     }, 5_000);
   });
 
+  it("that came up while a call failed for want of it says so once more when it is asked to come up", async () => {
+    const first = await startBareServer({});
+    first.stop();
+    const transport = createGrpcTransport({ address: first.address, use: "background" });
+    closers.push(() => transport.close());
+    const client = createClient(RegistryService, transport);
+    let ready = 0;
+    transport.onReady(() => ready++);
+    expect((await errorOf(client.getService({ id: "x" }))).rawMessage).toMatch(/^no connection/);
+    // Its caller may not have heard of the failure yet.
+    await serve(
+      { unary: (_call, callback) => callback({ code: 14, details: "busy" }) },
+      first.port,
+    );
+    await eventually(() => expect(ready).toBe(1), 5_000);
+    transport.connect();
+    expect(ready).toBe(2);
+    // A call that found a connection and failed is no reason: backoff would be for nothing.
+    expect((await errorOf(client.getService({ id: "x" }))).rawMessage).toBe("busy");
+    transport.connect();
+    expect(ready).toBe(2);
+  });
+
   it("is a new one after a close, even if the old one may be half-open", async () => {
     const { address, sockets } = await silentServer();
     for (const expected of [1, 2]) {
