@@ -73,6 +73,8 @@ export async function joinNodes(options: MembershipOptions): Promise<Membership>
     dead = renewal.dead;
   });
 
+  const spared = await shared.spare(allowance());
+  if (spared > 0) log.info({ instances: spared }, "node.spared");
   hear(await shared.join({ id: nodeId, name }), renewedAt);
   const running = run();
 

@@ -100,6 +100,7 @@ function watchShared(shared: SharedStore, watch: Watch): SharedStore {
     name: shared.name,
     since: (known) => watch("read", shared.since(known)),
     listen: (onHint) => shared.listen(onHint),
+    spare: (allowance) => watch("write", shared.spare(allowance)),
     join: (node) => watch("renew", shared.join(node)),
     renew: (nodeId) => watch("renew", shared.renew(nodeId)),
     exchangeReports: (nodeId, report) => watch("renew", shared.exchangeReports(nodeId, report)),

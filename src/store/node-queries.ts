@@ -39,6 +39,22 @@ export class NodeQueries {
     this.#releases = new BulkStatement((rows) => releaseStatement(db, rows));
   }
 
+  async spare({ minTtlMs, graceMs }: Allowance): Promise<number> {
+    return this.#locked(async (trx) => {
+      const deadline = sql`time.ms + ${LONG_STEP_MS} + greatest(ttl_ms, ${minTtlMs}) + ${graceMs}`;
+      const { numAffectedRows } = await sql`
+        update services set
+          lapses_at = ${deadline},
+          lease_expires_at = ${deadline},
+          lease_credited = 1
+        from registry_time as time
+        where ${DATABASE_NOW} - time.advanced_at > ${MAX_STEP_MS}
+          and node_id is null and lease_active = 1 and status <> 'offline' and lease_credited = 0
+        `.execute(trx);
+      return Number(numAffectedRows ?? 0n);
+    });
+  }
+
   /** Writes a row for a node. It counts as renewed now. */
   async join({ id, name }: NodeInfo): Promise<void> {
     await this.#db
@@ -117,6 +133,7 @@ export class NodeQueries {
           node_id = null,
           lapses_at = time.ms + greatest(ttl_ms, ${minTtlMs}) + ${graceMs},
           lease_expires_at = time.ms + greatest(ttl_ms, ${minTtlMs}) + ${graceMs},
+          lease_credited = 1,
           last_seen_at = greatest(last_seen_at, ${buried.seen_at})
         from registry_time as time
         where node_id = ${nodeId} and lease_active = 1`.execute(trx);
@@ -191,7 +208,7 @@ function claimStatement(
     rows.map(({ id, leaseId, nodeId }) => sql`(${id}::text, ${leaseId}::text, ${nodeId}::text)`),
   );
   return sql`
-    update services set node_id = claim.node_id, lapses_at = null
+    update services set node_id = claim.node_id, lapses_at = null, lease_credited = 0
     from (values ${values}) as claim (id, lease_id, node_id)
     where services.id = claim.id
       and services.lease_id = claim.lease_id
@@ -218,6 +235,7 @@ function releaseStatement(
       node_id = null,
       lapses_at = greatest(services.lapses_at, release.lapses_at),
       lease_expires_at = greatest(free.lease_expires_at, release.lease_expires_at),
+      lease_credited = 0,
       last_seen_at = greatest(free.last_seen_at, release.last_seen_at)
     from (values ${values}) as release (id, lease_id, lapses_at, lease_expires_at, last_seen_at, node_id)
     left join services as free on free.id = release.id and free.node_id is null

@@ -88,6 +88,10 @@ export class PostgresStore implements Store, SharedStore {
     return listening;
   }
 
+  spare(allowance: Allowance): Promise<number> {
+    return this.#inLine(({ nodes }) => nodes.spare(allowance));
+  }
+
   join(node: NodeInfo): Promise<Renewal> {
     return this.#ask(async ({ nodes }) => {
       await nodes.join(node);

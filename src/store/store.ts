@@ -105,6 +105,15 @@ export interface SharedStore {
    */
   listen(onHint: () => void): Listening;
 
+  /**
+   * To be called before a node that starts joins. If no node was alive, whoever was alive
+   * before and is held by nobody gets its TTL and `allowance.graceMs` anew: nobody was
+   * there to hear of it. Once only until it is heard of, or frequent starts would keep
+   * the dead alive.
+   * @returns how many instances that were.
+   */
+  spare(allowance: Allowance): Promise<number>;
+
   /** Writes the row of a node that starts, or that was taken for dead. */
   join(node: NodeInfo): Promise<Renewal>;
 

@@ -53,6 +53,19 @@ it("a node renews its row every second, and hears what registry time is", async 
   expect([rows(), clock.pending]).toEqual([[], 0]);
 });
 
+it("a node that starts where none was alive spares whom nobody holds, and says so", async () => {
+  const a = await join("a", 1);
+  const row = hold(a.membership);
+  await a.membership.leave();
+  await clock.advance(4_000);
+  if (row) row.record = { ...row.record, leaseCredited: false }; // as if it had been heard of
+  const b = await join("b", 2);
+  expect(said(b.log)).toEqual(["node.spared"]);
+  expect(row?.lapsesAt).toBe(1_000 + 20_000 + 3_000);
+  const c = await join("c", 3);
+  expect(said(c.log)).toEqual([]);
+});
+
 it("nodes tell each other now and then what they know", async () => {
   const [a, b] = [await join("a", 1), await join("b", 2)];
   await clock.advance(10_000);

@@ -202,6 +202,56 @@ describePostgres("a node that is buried", () => {
   });
 });
 
+describePostgres("a node that starts where none was alive", () => {
+  it("gives those whom nobody holds their time anew, and no others", async () => {
+    const { nodes, holding, setTime } = await nodesOf(
+      {},
+      { id: "service-2", ttlMs: 1_000 },
+      { id: "held" },
+      { id: "broken" },
+      { id: "gone", leaseActive: false },
+      { id: "offline", status: "offline" },
+    );
+    await nodes.join(A);
+    await nodes.hold(A.id, { claims: [claim("held"), claim("broken")], releases: [] });
+    await nodes.hold(A.id, { claims: [], releases: [release("broken")] });
+    await setTime(4_000, 60_000);
+    expect(await nodes.spare(ALLOWANCE)).toBe(3);
+    const lapsesAt = async (id?: string) => (await holding(id))?.lapsesAt;
+    // The pause itself counts as a second, once the node has joined.
+    expect([await lapsesAt(), await lapsesAt("service-2"), await lapsesAt("broken")]).toEqual([
+      23_000, 13_000, 23_000,
+    ]);
+    expect(await holding("held")).toMatchObject({ nodeId: A.id });
+    expect([await lapsesAt("gone"), await lapsesAt("offline")]).toEqual([15_000.25, 15_000.25]);
+  });
+
+  it("does so once until they are heard of, or the dead would never lapse", async () => {
+    const { nodes, write, setTime } = await nodesOf({});
+    const spared = async () => {
+      await setTime(4_000, 60_000);
+      return nodes.spare(ALLOWANCE);
+    };
+    expect([await spared(), await spared()]).toEqual([1, 0]);
+    await write({ generation: 2n, leaseId: LEASE });
+    expect([await spared(), await spared()]).toEqual([1, 0]);
+    await nodes.join(A);
+    await nodes.hold(A.id, { claims: [claim()], releases: [] });
+    await nodes.hold(A.id, { claims: [], releases: [release()] });
+    expect([await spared(), await spared()]).toEqual([1, 0]);
+    await nodes.hold(A.id, { claims: [claim()], releases: [] });
+    await nodes.bury(A.id, ALLOWANCE, false); // which gave it its time
+    expect(await spared()).toBe(0);
+  });
+
+  it("does nothing while others are alive", async () => {
+    const { nodes, setTime } = await nodesOf({});
+    await nodes.join(A);
+    await setTime(4_000, 2_000);
+    expect(await nodes.spare(ALLOWANCE)).toBe(0);
+  });
+});
+
 describePostgres("a holding", () => {
   it("goes to whoever claimed it last", async () => {
     const { nodes, holding } = await nodesOf({});

@@ -151,6 +151,21 @@ export class SharedDatabase {
     this.#advancedAt = this.clock.now();
   }
 
+  /** What nobody holds gets its time anew, once, if nobody took registry time on. */
+  spare(minTtlMs: number, graceMs: number): number {
+    if (this.clock.now() - this.#advancedAt <= MAX_STEP_MS) return 0;
+    let count = 0;
+    for (const row of this.services.values()) {
+      const { ttlMs, lastSeenAt, leaseActive, status, leaseCredited } = row.record;
+      if (row.nodeId || !leaseActive || status === "offline" || leaseCredited) continue;
+      const lapsesAt = this.registryTimeMs + LONG_STEP_MS + Math.max(ttlMs, minTtlMs) + graceMs;
+      setFree(row, { lapsesAt, leaseExpiresAt: lapsesAt, lastSeenAt });
+      credit(row, true);
+      count++;
+    }
+    return count;
+  }
+
   /** In turn with all who write. */
   locked<T>(write: () => Promise<T>): Promise<T> {
     const result = this.#lock.then(write);
@@ -291,6 +306,12 @@ export class SharedMemoryStore implements Store, SharedStore {
     };
   }
 
+  spare({ minTtlMs, graceMs }: Allowance): Promise<number> {
+    return this.#use("spare", "write", () =>
+      this.#database.locked(async () => this.#database.spare(minTtlMs, graceMs)),
+    );
+  }
+
   join({ id, name }: NodeInfo): Promise<Renewal> {
     return this.#use("join", "ask", async () => {
       const db = this.#database;
@@ -335,6 +356,7 @@ export class SharedMemoryStore implements Store, SharedStore {
             leaseExpiresAt: lapsesAt,
             lastSeenAt: Math.max(lastSeenAt, node.seenAt),
           });
+          credit(row, true);
           count++;
         }
         return count;
@@ -348,7 +370,9 @@ export class SharedMemoryStore implements Store, SharedStore {
         const { services, nodes } = this.#database;
         for (const { serviceId, leaseId, ...release } of releases) {
           const row = services.get(serviceId);
-          if (row?.record.leaseId === leaseId && row.nodeId === nodeId) setFree(row, release);
+          if (row?.record.leaseId !== leaseId || row.nodeId !== nodeId) continue;
+          setFree(row, release);
+          credit(row, false);
         }
         for (const { serviceId, leaseId } of claims) {
           const row = services.get(serviceId);
@@ -356,6 +380,7 @@ export class SharedMemoryStore implements Store, SharedStore {
             continue;
           row.nodeId = nodeId;
           row.lapsesAt = undefined;
+          credit(row, false);
         }
       }),
     );
@@ -479,6 +504,10 @@ function setFree(
   row.nodeId = undefined;
   row.lapsesAt = lapsesAt;
   row.record = { ...row.record, leaseExpiresAt, lastSeenAt };
+}
+
+function credit(row: ServiceRow, leaseCredited: boolean): void {
+  row.record = { ...row.record, leaseCredited };
 }
 
 function unknownOutcome(): StoreUnavailableError {
