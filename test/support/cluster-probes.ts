@@ -4,9 +4,12 @@ import { HeartbeatClient } from "./heartbeat-client.js";
 import { HAUL, LONG_TTL } from "./pulse.js";
 import { statusOf } from "./status.js";
 
+/** A Pulse, of a cluster or alone. */
+type Node = Pick<ClusterNode, "name" | "connect">;
+
 /** One thing that was asked of a node. */
 export interface Answer {
-  readonly node: ClusterNode;
+  readonly node: Node;
   readonly startedAt: number;
   readonly tookMs: number;
   readonly outcome: string;
@@ -22,14 +25,24 @@ export class ClusterProbes {
   readonly #running: readonly Promise<void>[];
   #isStopped = false;
 
-  private constructor(nodes: readonly ClusterNode[], token: string, leases: readonly string[]) {
+  private constructor(
+    nodes: readonly Node[],
+    token: string,
+    leases: readonly string[],
+    private readonly fleetSize: number,
+  ) {
     this.#running = nodes.flatMap((node, n) => [
       this.#beat(node, token, leases[n] ?? ""),
       this.#list(node, token),
     ]);
   }
 
-  static async start(nodes: readonly ClusterNode[], token: string): Promise<ClusterProbes> {
+  /** @param fleetSize services that are in every list, at least */
+  static async start(
+    nodes: readonly Node[],
+    token: string,
+    fleetSize = 200,
+  ): Promise<ClusterProbes> {
     const leases = nodes.map(async (node) => {
       const { registry } = node.connect(token);
       const { lease } = await registry.register({
@@ -39,7 +52,7 @@ export class ClusterProbes {
       });
       return lease?.id ?? "";
     });
-    return new ClusterProbes(nodes, token, await Promise.all(leases));
+    return new ClusterProbes(nodes, token, await Promise.all(leases), fleetSize);
   }
 
   async stop(): Promise<void> {
@@ -47,7 +60,7 @@ export class ClusterProbes {
     await Promise.all(this.#running);
   }
 
-  async #beat(node: ClusterNode, token: string, leaseId: string): Promise<void> {
+  async #beat(node: Node, token: string, leaseId: string): Promise<void> {
     const { registry } = node.connect(token);
     let stream = new HeartbeatClient(registry);
     await this.#repeat(node, this.beats, async () => {
@@ -63,16 +76,16 @@ export class ClusterProbes {
     stream.break();
   }
 
-  #list(node: ClusterNode, token: string): Promise<void> {
+  #list(node: Node, token: string): Promise<void> {
     const { registry } = node.connect(token);
     return this.#repeat(node, this.lists, async () => {
       const { stale, services } = await registry.listServices({ pageSize: 1_000 });
-      if (services.length < 200) return `only ${services.length} services`;
+      if (services.length < this.fleetSize) return `only ${services.length} services`;
       return stale ? "stale" : "fresh";
     });
   }
 
-  async #repeat(node: ClusterNode, answers: Answer[], ask: () => Promise<string>): Promise<void> {
+  async #repeat(node: Node, answers: Answer[], ask: () => Promise<string>): Promise<void> {
     while (!this.#isStopped) {
       const startedAt = performance.now();
       const outcome = await ask().catch((error: unknown) => {

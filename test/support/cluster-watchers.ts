@@ -20,6 +20,8 @@ import {
 } from "./watch-validators.js";
 
 type Topic = "entries" | "services";
+/** A Pulse, of a cluster or alone. */
+type Node = Pick<ClusterNode, "name" | "connect">;
 
 /** As the protocol wants it: two intervals of bookmarks, and some time for the first message. */
 const SILENCE_MS = 11_000;
@@ -37,12 +39,12 @@ interface ClusterWatcher {
  */
 export class ClusterWatchers {
   readonly #watchers: readonly ClusterWatcher[];
-  readonly #nodes: readonly ClusterNode[];
+  readonly #nodes: readonly Node[];
   readonly #token: string;
   #history: TrueHistory | undefined;
 
   /** @param token of scope `discover` */
-  constructor(nodes: readonly ClusterNode[], token: string) {
+  constructor(nodes: readonly Node[], token: string) {
     this.#nodes = nodes;
     this.#token = token;
     this.#watchers = nodes.flatMap((node, n) =>
@@ -127,11 +129,11 @@ export class ClusterWatchers {
     return (await Promise.all(replays)).flat();
   }
 
-  #node(n: number): ClusterNode {
-    return this.#nodes[n % this.#nodes.length] as ClusterNode;
+  #node(n: number): Node {
+    return this.#nodes[n % this.#nodes.length] as Node;
   }
 
-  #open(topic: Topic, node: ClusterNode, resumeToken: string, signal: AbortSignal) {
+  #open(topic: Topic, node: Node, resumeToken: string, signal: AbortSignal) {
     const connection = node.connect(this.#token);
     const silence = new AbortController();
     const options = { signal: AbortSignal.any([signal, silence.signal]) };
@@ -142,7 +144,7 @@ export class ClusterWatchers {
     return untilSilent(responses, () => silence.abort(), connection.close);
   }
 
-  async #list(topic: Topic, node: ClusterNode): Promise<{ state: State; token: string }> {
+  async #list(topic: Topic, node: Node): Promise<{ state: State; token: string }> {
     const { registry, downloadClients, close } = node.connect(this.#token);
     try {
       if (topic === "entries") {

@@ -7,8 +7,15 @@ import type { RunningProgram } from "./processes.js";
 
 type Env = Readonly<Record<string, string>>;
 
-function preloaded(name: string): string {
+/** NODE_OPTIONS for a program that is to begin with that file of `preload/`. */
+export function preloaded(name: string): string {
   return `--import=${join(import.meta.dirname, "preload", `${name}.mjs`)}`;
+}
+
+/** What two of these together are. */
+export function joinedEnv(...envs: readonly Env[]): Env {
+  const options = envs.flatMap(({ NODE_OPTIONS }) => NODE_OPTIONS ?? []);
+  return { ...Object.assign({}, ...envs), NODE_OPTIONS: options.join(" ") };
 }
 
 /** For programs that `memoryOf` is to be asked of. */
@@ -31,6 +38,16 @@ export async function memoryOf(program: RunningProgram): Promise<Memory> {
   const from = program.lines.length;
   program.kill("SIGUSR2");
   return (await program.line("memory", from)) as unknown as Memory;
+}
+
+/** For a Pulse on SQLite that `toggleStore` is to be told. Linux only. */
+export const UNWRITABLE_STORE: Env = { NODE_OPTIONS: preloaded("unwritable-store") };
+
+/** Makes the store of a Pulse with UNWRITABLE_STORE unwritable, and writable the next time. */
+export async function toggleStore(program: RunningProgram): Promise<void> {
+  const from = program.lines.length;
+  program.kill("SIGUSR2");
+  await program.line("store.made", from);
 }
 
 /** A wall clock that a test sets, for the programs that are started with its `env`. */

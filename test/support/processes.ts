@@ -48,6 +48,8 @@ export interface ProgramGroup {
     name: ProgramName,
     args: readonly string[],
     env?: Readonly<Record<string, string>>,
+    /** Begins the command line: a program that becomes the one that follows. */
+    launcher?: readonly string[],
   ): RunningProgram;
   /** Starts a script of `programs/`, which is in these tests' own service. */
   startScript(
@@ -91,9 +93,10 @@ export async function createProgramGroup(): Promise<ProgramGroup> {
     ...env,
   });
 
-  const start: ProgramGroup["start"] = (name, args, env = {}) => {
+  const start: ProgramGroup["start"] = (name, args, env = {}, launcher = []) => {
     const script = join(ROOT, "dist", "src", "cli", `${name}.js`);
-    const child = spawn(process.execPath, [script, ...args], {
+    const [command = "", ...words] = [...launcher, process.execPath, script, ...args];
+    const child = spawn(command, words, {
       cwd: ROOT,
       env: envOf(env),
       stdio: ["ignore", "pipe", "pipe"],

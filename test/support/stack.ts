@@ -1,14 +1,17 @@
-import { readFile } from "node:fs/promises";
+import { cp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fromJsonString } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Availability, type DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import { ListDownloadClientsResponseSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { connectPulse, type PulseConnection } from "../../src/client/index.js";
+import type { CommitJournal } from "./commit-journal.js";
 import { eventually } from "./eventually.js";
 import { freePort } from "./free-port.js";
 import { Members, type MembersConfig } from "./members.js";
 import { createProgramGroup, type ProgramGroup, type RunningProgram } from "./processes.js";
+import type { SmallDisk } from "./small-disk.js";
+import { type DatabaseHistory, readDatabaseHistory, readSqliteHistory } from "./watch-database.js";
 
 export { freePort };
 
@@ -17,6 +20,8 @@ const SECRET_KEY = "5b".repeat(32);
 export interface StackOptions {
   /** `postgres://…`; left out, SQLite. */
   readonly database?: string;
+  /** Where Pulse has its data; left out, on the disk of everybody. */
+  readonly disk?: SmallDisk;
 }
 
 /** Pulse and Hauls as processes, as an operator runs them, on one data directory. */
@@ -35,11 +40,16 @@ export class Stack {
   }
 
   get dataDirectory(): string {
-    return join(this.group.directory, "pulse-data");
+    return join(this.options.disk?.directory ?? this.group.directory, "pulse-data");
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** `postgres://…`; undefined: SQLite. */
+  get database(): string | undefined {
+    return this.options.database;
   }
 
   /** Starts Pulse and waits until it listens. */
@@ -47,14 +57,33 @@ export class Stack {
     env: Readonly<Record<string, string>> = {},
     args: readonly string[] = [],
   ): Promise<RunningProgram> {
-    const { database } = this.options;
-    const pulse = this.group.start(
+    const pulse = this.spawnPulse(env, args);
+    await pulse.line("pulse.listening");
+    return pulse;
+  }
+
+  /** Starts Pulse, which may be killed before it listens. */
+  spawnPulse(
+    env: Readonly<Record<string, string>> = {},
+    args: readonly string[] = [],
+  ): RunningProgram {
+    const { database, disk } = this.options;
+    return this.group.start(
       "pulse",
       ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.dataDirectory, ...args],
       { ...(database && { PULSE_DATABASE: database, PULSE_SECRET_KEY: SECRET_KEY }), ...env },
+      disk?.enter,
     );
-    await pulse.line("pulse.listening");
-    return pulse;
+  }
+
+  /** All that was ever committed. Pulse must be gone; one on SQLite must have kept the journal. */
+  async history(journal: CommitJournal): Promise<DatabaseHistory> {
+    const { database, disk } = this.options;
+    if (database) return readDatabaseHistory(database, SECRET_KEY);
+    if (!disk) return readSqliteHistory(this.dataDirectory, journal);
+    const copy = join(this.group.directory, "pulse-data-copy");
+    await cp(this.dataDirectory, copy, { recursive: true });
+    return readSqliteHistory(copy, journal);
   }
 
   /**
@@ -105,9 +134,10 @@ export class Stack {
     return text.trim();
   }
 
-  /** A client of Pulse, as a manager has it. */
-  connect(): PulseConnection {
-    const connection = connectPulse({ pulse: this.url, token: () => this.token(), retry: "never" });
+  /** A client of Pulse, as a manager has it; with the token `admin`, as an operator. */
+  connect(name: "service" | "admin" = "service"): PulseConnection {
+    const token = () => this.token(name);
+    const connection = connectPulse({ pulse: this.url, token, retry: "never" });
     this.#connections.push(connection);
     return connection;
   }
