@@ -39,6 +39,8 @@ export interface LoadWritersOptions {
 }
 
 const INSTANCES = 3;
+/** A call that failed is not repeated sooner. */
+const RETRY_MS = 50;
 
 /**
  * Callers that change things all the time: each registers instances of its own, anew or
@@ -91,7 +93,7 @@ export class LoadWriters {
       const startedAt = monotonicNow();
       const result = await this.#attempt(connection, instance, kind, `${writer} ${n}`);
       this.writes.push({ writer, kind, startedAt, endedAt: monotonicNow(), ...result });
-      await sleep(pauseMs());
+      await sleep(result.failure ? Math.max(RETRY_MS, pauseMs()) : pauseMs());
     }
   }
 

@@ -12,6 +12,7 @@ import { catalogDifference, type Moment, TrueHistory } from "./watch-truth.js";
 
 /** What a database says was committed to it, and nothing that a Pulse remembers. */
 export interface DatabaseHistory {
+  readonly epoch: string;
   readonly history: TrueHistory;
   /** Oldest first. */
   readonly commits: readonly Commit[];
@@ -87,5 +88,5 @@ function historyOf(stored: StoredRegistry, commits: readonly Commit[]): Database
   const logged = stored.history.map(({ revision }) => revision);
   if (logged.some((revision, i) => revision !== BigInt(i + 1)))
     broken.push(`the change log has ${logged}`);
-  return { history, commits, broken };
+  return { epoch, history, commits, broken };
 }
