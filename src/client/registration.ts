@@ -138,7 +138,11 @@ export interface Registration {
   readonly grant: Grant | undefined;
   /** Calls `listener` for every event from now on; returns what ends that. A listener that throws is ignored. */
   subscribe(listener: (event: RegistrationEvent) => void): () => void;
-  /** Registers anew with what has changed, as soon as Pulse can be reached; the newest call wins. */
+  /**
+   * Registers anew with what has changed, as soon as Pulse can be reached; the newest call
+   * wins. `service` is replaced whole, credentials field by field: with a new API key the
+   * user name goes on, and their state does not.
+   */
   update(change: {
     readonly service?: ServiceDescription;
     readonly credentials?: ServiceCredentials;

@@ -3,6 +3,7 @@ import type { Random } from "../lib/random.js";
 import type { Endpoints } from "../wire/endpoints.js";
 import type { Described } from "./convert.js";
 import { toHeartbeat } from "./convert.js";
+import { described } from "./description.js";
 import type {
   Grant,
   Registration,
@@ -112,7 +113,7 @@ class Session implements Registration {
   }
 
   update(change: { service?: ServiceDescription; credentials?: ServiceCredentials }): void {
-    this.#wanted = { ...this.#wanted, ...change };
+    this.#wanted = described(this.#wanted, change);
     this.#dispatch({ type: "update" });
   }
 

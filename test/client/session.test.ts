@@ -361,6 +361,18 @@ describe("update and report", () => {
     expect(pulse.mostStreams).toBe(1);
   });
 
+  it("registers anew with all that was said, though an update named but a part of it", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    session.update({ credentials: { username: "me" } });
+    await settle();
+    pulse.forget();
+    await clock.advance(7_000);
+    const said = { serviceUsername: "me", serviceApiKey: API_KEY };
+    expect(pulse.registers.slice(1)).toMatchObject([said, said]);
+  });
+
   it("keeps the registration that Pulse accepted when an update is invalid", async () => {
     const { pulse, clock, start, types } = setUp();
     session = start();
