@@ -141,7 +141,7 @@ describe("a registration", () => {
     expect(pulse.registers).toHaveLength(2);
   });
 
-  it("says once that it is rejected, asks again within the minute, and mends by itself", async () => {
+  it("#22 says once that it is rejected, asks again within the minute, and mends by itself", async () => {
     const { pulse, clock, start, types } = setUp();
     pulse.mood = new ConnectError("unknown token", Code.Unauthenticated);
     session = start();

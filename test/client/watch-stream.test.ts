@@ -443,7 +443,7 @@ describe("silence", () => {
 
 describe("a refusal", () => {
   it.each([Code.Unauthenticated, Code.PermissionDenied])(
-    "(%i) is asked about again after 50 to 58 s, and counts no more within a minute of its mending",
+    "#22 (%i) is asked about again after 50 to 58 s, and counts no more within a minute of its mending",
     async (code) => {
       pulse.mood = new ConnectError("no", code);
       await follow();

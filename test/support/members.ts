@@ -96,6 +96,13 @@ export class Members {
     );
   }
 
+  /** When a member was about to call Pulse, by `monotonicNow`, if its token is read from a file. */
+  attemptsAt(member: string): readonly number[] {
+    return this.program.lines
+      .filter((line) => line.msg === "token-asked" && line.member === member)
+      .map(({ at }) => Number(at));
+  }
+
   /** The newest event of each member that changes its state. */
   newest(): ReadonlyMap<string, MemberEvent> {
     const newest = new Map<string, MemberEvent>();

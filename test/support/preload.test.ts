@@ -1,9 +1,9 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { eventually } from "./eventually.js";
-import { MEMORY_PROBE, MovingNames, memoryOf, ShiftedClock } from "./preload.js";
+import { hastyClock, MEMORY_PROBE, MovingNames, memoryOf, ShiftedClock } from "./preload.js";
 import { HAUL } from "./pulse.js";
-import { Stack } from "./stack.js";
+import { freePort, Stack } from "./stack.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -37,6 +37,19 @@ it("a name stands for what it is set to, for a program that is running too", asy
   await eventually(() => expect(members.events()[0]?.error).toMatch(/ENOTFOUND/));
   await names.set({ "pulse.test": ["127.0.0.1"] });
   await members.areRegistered();
+});
+
+it("a program's time passes as many times as fast as it is told", async () => {
+  await stack.startPulse();
+  const members = await stack.startMembers(
+    { pulse: `http://127.0.0.1:${await freePort()}`, standaloneAfterMs: 40_000 },
+    hastyClock(40),
+  );
+  const { at } = await members.program.line("members.started");
+  const [standalone] = await members.each("standalone", 0);
+  const passedMs = (standalone?.at ?? Number.NaN) - Number(at);
+  expect(passedMs).toBeGreaterThan(900);
+  expect(passedMs).toBeLessThan(10_000);
 });
 
 it("a program tells what it holds once its garbage is gone", async () => {

@@ -93,6 +93,15 @@ export class MovingNames {
   }
 }
 
+/**
+ * For programs whose time is to pass so many times as fast: their timers, and what they
+ * measure by. The wall clock is everybody's. What takes the machine a while takes them
+ * longer by the same factor, so deadlines of theirs come sooner than they should.
+ */
+export function hastyClock(factor: number): Env {
+  return { NODE_OPTIONS: preloaded("hasty-clock"), HASTY_CLOCK: String(factor) };
+}
+
 /** So that nobody reads a half of it. */
 async function replace(file: string, text: string): Promise<void> {
   await writeFile(`${file}.new`, text);

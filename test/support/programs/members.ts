@@ -19,7 +19,7 @@ function start(name: string): void {
   const { pulse, token, ttlMs, standaloneAfterMs, service, apiKey } = config;
   const member = startRegistration({
     pulse,
-    token: typeof token === "string" ? token : () => readToken(token.file),
+    token: typeof token === "string" ? token : () => readToken(name, token.file),
     service: { name, ...service },
     credentials: { username: "admin", apiKey: apiKey ?? `the key of ${name}` },
     identity: { instanceId: name, instanceSecret: `the secret of ${name}` },
@@ -56,7 +56,8 @@ async function carryOut(command: MembersCommand): Promise<void> {
   }
 }
 
-async function readToken(file: string): Promise<string> {
+async function readToken(member: string, file: string): Promise<string> {
+  say({ msg: "token-asked", member });
   return (await readFile(file, "utf8")).trim();
 }
 
