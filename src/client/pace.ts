@@ -18,7 +18,14 @@ export const LEAVE_TIMEOUT_MS = 2_000;
 /** Jitter before the first attempt after the process stood still. */
 export const WAKE_JITTER_MS = 500;
 
-/** Jitter before the next attempt once the connection is there again. */
+/**
+ * Jitter before a service's next attempt once the connection is there again. What it
+ * leaves of a second is for the calls: within that second it has registered anew, if it
+ * has to.
+ */
+export const RETURN_JITTER_MS = 500;
+
+/** Jitter before a watch's next attempt once the connection is there again. */
 export const REACHABLE_JITTER_MS = 1_000;
 
 /** Jitter before the first attempt on another endpoint, so that not all who lost one come at once. */
@@ -40,11 +47,11 @@ const ANEW: BackoffPolicy = { baseMs: 1_000, factor: 2, capMs: 15_000 };
 
 /** The backoff of each thing that is tried again. Only a quiet TTL makes it fresh (invariant 6). */
 export interface Pace {
-  /** After a Register that failed. */
+  /** After a Register that failed, of a service that was never registered. */
   readonly register: Backoff;
   /** After a stream that broke. */
   readonly stream: Backoff;
-  /** Before registering anew because the lease was lost. */
+  /** Before registering anew because the lease was lost, and after that failed. */
   readonly anew: Backoff;
 }
 

@@ -120,8 +120,7 @@ export function tryAgain(
   failure: TransientFailure,
   context: Context,
 ): Outcome {
-  const which = next === "register" ? "register" : "stream";
-  const { delayMs, pace } = afterFailure(state.pace, which, failure, context);
+  const { delayMs, pace } = afterFailure(state.pace, paceOf(state, next), failure, context);
   const { error, floorMs } = failure;
   const { attempt } = state;
   const changed = { pace, attempt: attempt + 1, lastError: error };
@@ -131,6 +130,12 @@ export function tryAgain(
     emit({ type: "attempt-failed", attempt, error, retryInMs: delayMs }),
   );
   return floorMs === 0 ? untilReachable(failed) : failed;
+}
+
+/** Who was registered once comes back sooner than who never was: their cap is lower. */
+function paceOf({ lease }: Away, next: "register" | "greet"): keyof Pace {
+  if (next === "greet") return "stream";
+  return lease ? "anew" : "register";
 }
 
 /** Pulse does not want this caller: says so once for each reason, and asks again slowly. */

@@ -1,5 +1,5 @@
 import { overdue, unavailable } from "./failure.js";
-import { ATTEMPT_TIMEOUT_MS, FRESH_PACE, REACHABLE_JITTER_MS, WAKE_JITTER_MS } from "./pace.js";
+import { ATTEMPT_TIMEOUT_MS, FRESH_PACE, RETURN_JITTER_MS, WAKE_JITTER_MS } from "./pace.js";
 import {
   type Away,
   andThen,
@@ -145,7 +145,7 @@ export function budgetOver(
 export function reachableAway(state: Away, _event: unknown, context: Context): Outcome {
   const { step } = state;
   if (step.do !== "wait" || !step.untilReachable) return stay(state);
-  const delayMs = context.random() * REACHABLE_JITTER_MS;
+  const delayMs = context.random() * RETURN_JITTER_MS;
   if (context.now + delayMs >= step.dueAt) return stay(state);
   return waitThen(state, step.next, delayMs, context);
 }

@@ -147,7 +147,9 @@ export function leaseLostAway(
   const { step, lease } = state;
   if (step.do !== "greet" || leaseId !== lease?.grant.leaseId) return stay(state);
   if (reason === "superseded" && lease.unanswered === 0) return superseded();
-  const { delayMs, pace } = slower(state.pace, "anew", context.random());
+  // The wait before this stream has spread a crowd; who loses lease after lease waits again.
+  const random = state.pace.anew.failures === 0 ? 0 : context.random();
+  const { delayMs, pace } = slower(state.pace, "anew", random);
   return waitThen(state, "register", delayMs, context, { pace, lastError: lostError(reason) });
 }
 

@@ -45,7 +45,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   "connecting, waiting": {
     "retry-due": "connecting register | no retry | register | register in 10000",
     "budget-over": "standalone wait>register | no budget | says standalone",
-    reachable: "connecting wait>register | retry in 500",
+    reachable: "connecting wait>register | retry in 250",
     woke: "connecting wait>register | renew-connection | retry in 250",
     update: "connecting wait>register",
     close: "closed | no budget | no retry | says closed",
@@ -63,7 +63,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   },
   "standalone, waiting": {
     "retry-due": "standalone register | no retry | register | register in 10000",
-    reachable: "standalone wait>register | retry in 500",
+    reachable: "standalone wait>register | retry in 250",
     woke: "standalone wait>register | renew-connection | retry in 250",
     update: "standalone wait>register",
     close: "closed | no retry | says closed",
@@ -136,14 +136,14 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   "reconnecting, waiting to greet": {
     "retry-due":
       "reconnecting greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 10000",
-    reachable: "reconnecting wait>greet | retry in 500",
+    reachable: "reconnecting wait>greet | retry in 250",
     woke: "reconnecting wait>greet | renew-connection | retry in 250",
     update: "reconnecting wait>greet",
     close: "closed | no retry | says closed",
   },
   "reconnecting, waiting to register": {
     "retry-due": "reconnecting register | no retry | register | register in 10000",
-    reachable: "reconnecting wait>register | retry in 500",
+    reachable: "reconnecting wait>register | retry in 250",
     woke: "reconnecting wait>register | renew-connection | retry in 250",
     update: "reconnecting wait>register",
     close: "closed | no retry | says closed",
@@ -152,16 +152,16 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "register-succeeded":
       "reconnecting greet | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000",
     "register-failed":
-      "reconnecting wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
+      "reconnecting wait>register | no register | cancel-register | retry in 500 | says attempt-failed | await-connection",
     "register-overdue":
-      "reconnecting wait>register | no register | cancel-register | renew-connection | retry in 1000 | says attempt-failed | await-connection",
+      "reconnecting wait>register | no register | cancel-register | renew-connection | retry in 500 | says attempt-failed | await-connection",
     woke: "reconnecting wait>register | no register | cancel-register | renew-connection | retry in 250",
     update: "reconnecting register",
     close: "closed | no register | cancel-register | says closed",
   },
   "reconnecting, greeting": {
     acknowledged: "registered resting | no ack | heartbeat in 4900 | says reconnected",
-    "lease-lost": "reconnecting wait>register | no ack | close-stream | retry in 500",
+    "lease-lost": "reconnecting wait>register | no ack | close-stream | retry in 0",
     draining: "reconnecting wait>greet | no ack | close-stream | retry in 1250",
     "stream-ended":
       "reconnecting wait>greet | no ack | close-stream | retry in 250 | says attempt-failed | await-connection",
@@ -199,7 +199,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   },
   "rejected, greeting": {
     acknowledged: "registered resting | no ack | heartbeat in 4900 | says registered",
-    "lease-lost": "rejected wait>register | no ack | close-stream | retry in 500",
+    "lease-lost": "rejected wait>register | no ack | close-stream | retry in 0",
     draining: "rejected wait>greet | no ack | close-stream | retry in 1250",
     "stream-ended":
       "rejected wait>greet | no ack | close-stream | retry in 250 | says attempt-failed | await-connection",
@@ -383,6 +383,38 @@ describe("invariant 6: only a quiet TTL makes the backoff fresh", () => {
     }
     expect(ceilings).toEqual([1_000, 2_000, 4_000]);
   });
+
+  it("registers anew at once on the way back, which was waited for, but not again and again", () => {
+    let state: SessionState = SAMPLES["reconnecting, greeting"];
+    const waits: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const leaseId = `lease-${i + 1}`;
+      const granted = { ...grant, leaseId: `lease-${i + 2}` };
+      const outcome = run(
+        state,
+        [{ type: "lease-lost", leaseId, reason: "unknown" }],
+        [EVENTS["retry-due"]],
+        [{ type: "register-succeeded", grant: granted, intervalMs: 5_000 }],
+      );
+      for (const effect of outcome.effects)
+        if (effect.type === "set-timer" && effect.timer === "retry") waits.push(effect.delayMs);
+      state = outcome.state;
+    }
+    expect(waits).toEqual([0, 1_000, 2_000]); // half of 2 s and of 4 s
+  });
+
+  it("grows up to 15 s for who was registered before: Pulse's return is worth more to it", () => {
+    let state: SessionState = SAMPLES["reconnecting, calling Register"];
+    const ceilings: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      const outcome = run(state, [EVENTS["register-failed"]], [EVENTS["retry-due"]]);
+      for (const effect of outcome.effects)
+        if (effect.type === "set-timer" && effect.timer === "retry")
+          ceilings.push(effect.delayMs * 2);
+      state = outcome.state;
+    }
+    expect(ceilings).toEqual([1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+  });
 });
 
 describe("invariant 7: the lease in hand goes first", () => {
@@ -547,14 +579,14 @@ describe("invariant 11: a wait ends when the connection is there", () => {
   const failedBy = (failure: Failure) =>
     transition(connecting, { type: "register-failed", failure }, context()).state;
 
-  it("within a second, whatever is left of the backoff", () => {
+  it("within half a second, whatever is left of the backoff", () => {
     const outcome = transition(failedBy(unavailable("away")), reachable, context(NOW + 100, 0.4));
-    expect(describeOutcome(outcome)).toBe("connecting wait>register | retry in 400");
+    expect(describeOutcome(outcome)).toBe("connecting wait>register | retry in 200");
   });
 
   it("but never later than it would have ended", () => {
     const waiting = failedBy(unavailable("away")); // for 1 s
-    expect(transition(waiting, reachable, context(NOW + 700, 0.4)).effects).toEqual([]);
+    expect(transition(waiting, reachable, context(NOW + 850, 0.4)).effects).toEqual([]);
   });
 
   it("but not before the time that Pulse has asked for", () => {

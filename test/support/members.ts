@@ -10,7 +10,8 @@ import type { Exit, ProgramGroup, RunningProgram } from "./processes.js";
 
 /** What the program `members` is started with. */
 export interface MembersConfig {
-  readonly pulse: string;
+  /** One for all, or one for each member. */
+  readonly pulse: string | readonly string[];
   /** The token, or a file that is read before each attempt. */
   readonly token: string | { readonly file: string };
   /** Members are called `prefix-0` and so on; that is their instance id, too. */

@@ -88,13 +88,16 @@ export class Stack {
 
   /**
    * Services that stay registered, in a process of their own. They find Pulse where it
-   * is, or at a port in front of it.
+   * is, or at a port in front of it; or each at a port of its own.
    */
   async startMembers(
-    { port = this.port, ...config }: Partial<MembersConfig> & { readonly port?: number },
+    {
+      port = this.port,
+      ...config
+    }: Partial<MembersConfig> & { readonly port?: number | readonly number[] },
     env: Readonly<Record<string, string>> = {},
   ): Promise<Members> {
-    const pulse = `http://127.0.0.1:${port}`;
+    const pulse = [port].flat().map((each) => `http://127.0.0.1:${each}`);
     const token = await this.token();
     return Members.start(this.group, { pulse, token, prefix: "member", count: 1, ...config }, env);
   }

@@ -8,15 +8,17 @@ import type { MembersCommand, MembersConfig } from "../members.js";
 const config = JSON.parse(process.argv[2] ?? "") as MembersConfig;
 const members = new Map<string, Registration>();
 
-for (let n = 0; n < config.count; n++) start(`${config.prefix}-${n}`);
+const addresses = [config.pulse].flat();
+for (let n = 0; n < config.count; n++)
+  start(`${config.prefix}-${n}`, addresses[n % addresses.length] ?? "");
 say({ msg: "members.started" });
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   void carryOut(JSON.parse(line) as MembersCommand);
 });
 
-function start(name: string): void {
-  const { pulse, token, ttlMs, standaloneAfterMs, service, apiKey } = config;
+function start(name: string, pulse: string): void {
+  const { token, ttlMs, standaloneAfterMs, service, apiKey } = config;
   const member = startRegistration({
     pulse,
     token: typeof token === "string" ? token : () => readToken(name, token.file),
