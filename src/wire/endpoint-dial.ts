@@ -42,7 +42,8 @@ export interface DialResult {
  * TLS name for each channel, would go back to the first address after each loss, and
  * cannot be told to leave an endpoint that takes connections but answers nothing.
  *
- * A single endpoint gets all the time in the world, as its callers have deadlines.
+ * The only endpoint of a name has no more time than the last of several: the name may
+ * stand for another one by then.
  */
 export function dialEndpoints(
   endpoints: readonly Endpoint[],
@@ -64,8 +65,7 @@ export function dialEndpoints(
       const dial = new Dial(endpoint, use);
       dials.push(dial);
       const isLast = dials.length === endpoints.length;
-      if (endpoints.length > 1)
-        timer = clock.setTimer(isLast ? LAST_CHANCE_MS : HEAD_START_MS, tryNext);
+      timer = clock.setTimer(isLast ? LAST_CHANCE_MS : HEAD_START_MS, tryNext);
       dial.start((outcome) => {
         if (outcome === "ready") return end(dial);
         const isLatest = dial === dials.at(-1);

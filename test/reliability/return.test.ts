@@ -92,32 +92,6 @@ describe("Pulse back with an empty store", () => {
   });
 });
 
-it("#25 a process that stood still for longer than its TTL is back at once, and nobody else is touched", async () => {
-  const stack = await Stack.create();
-  onTestFinished(() => stack.stop());
-  await stack.startPulse();
-  const stopped = await stack.startMembers({ prefix: "stopped", count: 2, ttlMs: 5_000 });
-  const others = await stack.startMembers({ prefix: "other", count: 5, ttlMs: 5_000 });
-  await stopped.areRegistered();
-  await others.areRegistered();
-  stopped.program.kill("SIGSTOP");
-  await stack.entryIs("stopped-0", "OFFLINE");
-  const wokenAt = monotonicNow();
-  stopped.program.kill("SIGCONT");
-  const back = await stopped.each("reconnected", wokenAt);
-  const slowestMs = Math.max(...back.map(({ at }) => at - wokenAt));
-  figure(25, "back after a process stood still for longer than its TTL, ms", slowestMs);
-  expect(slowestMs).toBeLessThanOrEqual(5_000);
-  await stack.entryIs("stopped-0", "ONLINE");
-  await stack.entryIs("stopped-1", "ONLINE");
-  for (const name of others.names) {
-    const events = others.events(name);
-    expect(events.map(({ type }) => type)).toEqual(["registered"]);
-    const reasons = await stack.reasons(events[0]?.serviceId ?? "");
-    expect([...new Set(reasons)]).toEqual(["registered"]);
-  }
-});
-
 describeStacks("the same Register", (create) => {
   it("#24 twice at once, from two connections, is one registration and one entry", async () => {
     const stack = await create();

@@ -323,6 +323,23 @@ describe("a name", () => {
     }, 3_000);
   });
 
+  it("whose only address says nothing is looked up again after five seconds, as it may have moved", async () => {
+    const stopped = await silent("127.0.0.1");
+    const { port } = new URL(stopped.address);
+    await node("127.0.0.2", Number(port));
+    const clock = new ManualClock();
+    let addresses = ["127.0.0.1"];
+    const lookup: Lookup = async () => addresses;
+    const { ask } = connect([`http://pulse:${port}`], { lookup, clock });
+    const answer = ask(15_000);
+    await eventually(() => expect(stopped.sockets.size).toBe(1));
+    addresses = ["127.0.0.2"];
+    await clock.advance(5_000);
+    expect(await answer).toBe("Unavailable");
+    expect(await ask()).toBe("127.0.0.2");
+    await eventually(() => expect(stopped.sockets.size).toBe(0));
+  });
+
   it("is what the server is asked for by, whichever address it has", async () => {
     const asked: string[] = [];
     const { port, stop } = await startBareServer({
