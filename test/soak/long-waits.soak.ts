@@ -87,7 +87,7 @@ it.concurrent("#3 without Pulse a program is told after 120 s that it goes on al
   await eventually(() => expect(registration.state).toBe("registered"));
 });
 
-const BAD_MS = soak(170_000, 20_000);
+const BAD_MS = soak(170_000, 10_000);
 it.concurrent("#22 a bad token is said once and at once, asked with seldom, and counts within a minute once it is mended", async (context) => {
   const { expect } = context;
   const stack = await newStack(context);
