@@ -1,0 +1,78 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { figure } from "../support/figures.js";
+import { type Restart, restartUnder, servicesByStatus } from "../support/fleet-restart.js";
+import { FleetWatchers } from "../support/fleet-watchers.js";
+import { MemberFleet } from "../support/member-fleet.js";
+import type { RunningProgram } from "../support/processes.js";
+import { soak } from "../support/soak.js";
+import { Stack } from "../support/stack.js";
+
+// One fleet of 2,000 goes through one restart after the other, as its Pulse is killed,
+// stopped, away for longer, and emptied.
+
+const SIZE = 2_000;
+
+const KILLED: Restart = { signal: "SIGKILL", awayMs: 1_000, data: "kept" };
+const EMPTIED: Restart = { signal: "SIGKILL", awayMs: 0, data: "emptied" };
+const STOPPED: Restart = { signal: "SIGTERM", awayMs: 0, data: "kept" };
+
+const RESTARTS: readonly Restart[] = soak(
+  [
+    KILLED,
+    { ...KILLED, awayMs: 5_000 },
+    // Longer than a TTL, and the longest backoffs have begun.
+    { ...KILLED, awayMs: 30_000 },
+    // Three in a row: nobody's backoff is fresh again before a TTL of quiet.
+    { ...KILLED, awayMs: 0 },
+    { ...KILLED, awayMs: 0 },
+    STOPPED,
+    { ...STOPPED, awayMs: 5_000 },
+    EMPTIED,
+    KILLED,
+  ],
+  [KILLED, STOPPED, EMPTIED],
+);
+
+describe(`${SIZE} clients`, () => {
+  let stack: Stack;
+  let pulse: RunningProgram;
+  let fleet: MemberFleet;
+  beforeAll(async () => {
+    stack = await Stack.create();
+    pulse = await stack.startPulse();
+    // A Pulse that was emptied has another token.
+    const token = { file: join(stack.dataDirectory, "tokens", "service.token") };
+    fleet = await MemberFleet.start(stack, SIZE, { token });
+    await fleet.areRegistered(240_000);
+  }, 300_000);
+  afterAll(() => stack?.stop());
+
+  for (const restart of RESTARTS) {
+    const { signal, awayMs, data } = restart;
+    const what = `${SIZE} clients, ${signal}, away ${awayMs / 1_000} s, data ${data}`;
+    it(`#8 ${what}: all are up, no failure, and no second has more than three means`, async () => {
+      const watchers = new FleetWatchers(1, { pulse: stack.url, token: await stack.token() });
+      onTestFinished(() => watchers.stop());
+      await watchers.areLive();
+      const comeback = await restartUnder({ stack, pulse, fleet }, restart);
+      pulse = comeback.pulse;
+      expect(comeback.failures).toEqual([]);
+      expect(await servicesByStatus(stack)).toEqual({ ONLINE: SIZE });
+      expect(comeback.spread.peakOverMean).toBeLessThanOrEqual(3);
+      figure(8, `${what}: busiest second over the mean`, comeback.spread.peakOverMean);
+      figure(8, `${what}: most in one second`, comeback.spread.busiestSecond);
+      figure(8, `${what}: last one back after Pulse listens, ms`, comeback.backMs);
+      if (signal === "SIGTERM") {
+        expect(comeback.exit).toEqual({ code: 0, signal: null });
+        expect(comeback.exitMs).toBeLessThan(10_000);
+        figure(27, `from SIGTERM to the exit with ${SIZE} streams, ms`, comeback.exitMs);
+      }
+      if (data === "emptied") return;
+      // Not even for a moment was anybody OFFLINE.
+      await watchers.areLive();
+      const [watcher] = watchers.watchers;
+      expect([watcher?.snapshots, watcher?.changes]).toEqual([1, []]);
+    });
+  }
+});
