@@ -90,7 +90,11 @@ export function afterFailure(
   return { delayMs: (floorOf === "node" ? 0 : floorMs) + random() * MOVE_JITTER_MS, pace };
 }
 
-/** How long a heartbeat may go unanswered: one interval and a timeout. */
+/**
+ * How long a heartbeat may go unanswered: one interval and a timeout. With the interval
+ * since the answer before, that is so much less than the lease's three intervals that
+ * the way back fits in: a connection that falls silent costs nobody the lease.
+ */
 export function ackTimeoutMs(intervalMs: number): number {
-  return intervalMs + Math.min(intervalMs, 5_000);
+  return intervalMs + Math.min(intervalMs / 2, 5_000);
 }

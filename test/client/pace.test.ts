@@ -56,9 +56,18 @@ describe("after a failure", () => {
 });
 
 it.each([
-  [100, 200],
-  [5_000, 10_000],
+  [100, 150],
+  [5_000, 7_500],
   [20_000, 25_000],
 ])("with an interval of %i ms an answer is missed after %i ms", (intervalMs, timeoutMs) => {
   expect(ackTimeoutMs(intervalMs)).toBe(timeoutMs);
 });
+
+it.each([1_666, 5_000, 100_000])(
+  "with an interval of %i ms a silent connection is replaced before the lease ends",
+  (intervalMs) => {
+    // The heartbeat before was answered, the next one is not, and the first wait is the longest.
+    const { delayMs } = slower(FRESH_PACE, "stream", 1);
+    expect(intervalMs + ackTimeoutMs(intervalMs) + delayMs).toBeLessThan(3 * intervalMs);
+  },
+);

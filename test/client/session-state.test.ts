@@ -32,7 +32,7 @@ import {
 const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>> = {
   "connecting, calling Register": {
     "register-succeeded":
-      "registered in-flight | no budget | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000 | says registered",
+      "registered in-flight | no budget | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 7500 | says registered",
     "register-failed":
       "connecting wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
     "register-overdue":
@@ -52,7 +52,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   },
   "standalone, calling Register": {
     "register-succeeded":
-      "registered in-flight | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000 | says registered",
+      "registered in-flight | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 7500 | says registered",
     "register-failed":
       "standalone wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
     "register-overdue":
@@ -90,16 +90,16 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     "stream-ended":
       "reconnecting wait>greet | no heartbeat | close-stream | retry in 250 | says disconnected | await-connection",
     "heartbeat-due":
-      "registered in-flight | no heartbeat | send-heartbeat lease-1#4 | ack in 10000",
+      "registered in-flight | no heartbeat | send-heartbeat lease-1#4 | ack in 7500",
     woke: "reconnecting wait>greet | no heartbeat | close-stream | renew-connection | retry in 250 | says disconnected",
     update: "registered resting update:register | register | register in 10000",
     "status-changed":
-      "registered in-flight | no heartbeat | send-heartbeat lease-1#4 | ack in 10000",
+      "registered in-flight | no heartbeat | send-heartbeat lease-1#4 | ack in 7500",
     close: "closing goodbye | no heartbeat | send-goodbye lease-1#4 | leave in 2000",
   },
   "registered, updating": {
     "register-succeeded":
-      "registered in-flight | no register | cancel-register | send-heartbeat lease-2#1 | ack in 10000 | says updated",
+      "registered in-flight | no register | cancel-register | send-heartbeat lease-2#1 | ack in 7500 | says updated",
     "register-failed":
       "registered in-flight update:wait | no register | cancel-register | retry in 1000 | says attempt-failed",
     acknowledged: "registered resting update:register | no ack | heartbeat in 4900",
@@ -135,7 +135,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   },
   "reconnecting, waiting to greet": {
     "retry-due":
-      "reconnecting greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 10000",
+      "reconnecting greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 7500",
     reachable: "reconnecting wait>greet | retry in 250",
     woke: "reconnecting wait>greet | renew-connection | retry in 250",
     update: "reconnecting wait>greet",
@@ -150,7 +150,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   },
   "reconnecting, calling Register": {
     "register-succeeded":
-      "reconnecting greet | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000",
+      "reconnecting greet | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 7500",
     "register-failed":
       "reconnecting wait>register | no register | cancel-register | retry in 500 | says attempt-failed | await-connection",
     "register-overdue":
@@ -180,7 +180,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   },
   "rejected, calling Register": {
     "register-succeeded":
-      "registered in-flight | no budget | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 10000 | says registered",
+      "registered in-flight | no budget | no register | cancel-register | open-stream | send-heartbeat lease-2#1 | ack in 7500 | says registered",
     "register-failed":
       "rejected wait>register | no register | cancel-register | retry in 1000 | says attempt-failed | await-connection",
     "register-overdue":
@@ -192,7 +192,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
   },
   "rejected, waiting to greet": {
     "retry-due":
-      "rejected greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 10000",
+      "rejected greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 7500",
     woke: "rejected wait>greet | renew-connection | retry in 54000",
     update: "rejected wait>greet",
     close: "closed | no retry | says closed",
@@ -291,7 +291,7 @@ describe("invariant 1: one heartbeat of a lease in flight", () => {
     expect(effects).toEqual([]);
     const after = transition(state, EVENTS.acknowledged, context());
     expect(describeOutcome(after)).toBe(
-      "registered in-flight | send-heartbeat lease-1#4 | ack in 10000",
+      "registered in-flight | send-heartbeat lease-1#4 | ack in 7500",
     );
   });
 
@@ -714,7 +714,7 @@ describe("invariant 12: with several endpoints the next attempt is on another", 
     const lost = next(registered, EVENTS["stream-ended"], "untried").state;
     const back = next(lost, EVENTS["retry-due"], "untried");
     expect(describeOutcome(back)).toBe(
-      "reconnecting greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 10000",
+      "reconnecting greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 7500",
     );
   });
 
