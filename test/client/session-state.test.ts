@@ -89,8 +89,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
       "reconnecting wait>greet | no heartbeat | close-stream | retry in 1250 | says disconnected",
     "stream-ended":
       "reconnecting wait>greet | no heartbeat | close-stream | retry in 250 | says disconnected | await-connection",
-    "heartbeat-due":
-      "registered in-flight | no heartbeat | send-heartbeat lease-1#4 | ack in 7500",
+    "heartbeat-due": "registered in-flight | no heartbeat | send-heartbeat lease-1#4 | ack in 7500",
     woke: "reconnecting wait>greet | no heartbeat | close-stream | renew-connection | retry in 250 | says disconnected",
     update: "registered resting update:register | register | register in 10000",
     "status-changed":
@@ -191,8 +190,7 @@ const EXPECTED: Record<SampleName, Partial<Record<SessionEvent["type"], string>>
     close: "closed | no budget | no register | cancel-register | says closed",
   },
   "rejected, waiting to greet": {
-    "retry-due":
-      "rejected greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 7500",
+    "retry-due": "rejected greet | no retry | open-stream | send-heartbeat lease-1#4 | ack in 7500",
     woke: "rejected wait>greet | renew-connection | retry in 54000",
     update: "rejected wait>greet",
     close: "closed | no retry | says closed",
