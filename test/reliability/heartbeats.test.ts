@@ -63,10 +63,10 @@ describe.concurrent("heartbeats", () => {
       for (const end = monotonicNow() + forMs; monotonicNow() < end; await sleep(150))
         for (const member of members.names) report(member);
     };
-    await ask(1_000, 3_000);
+    await ask(1_000, 2_000);
     expect(members.events().map(({ type }) => type)).not.toContain("disconnected");
     const slowAt = monotonicNow();
-    await ask(6_000, 6_000);
+    await ask(6_000, 5_000);
     slow.answerMs = 0;
     await members.each("disconnected", slowAt);
     await members.each("reconnected", slowAt);
@@ -192,7 +192,7 @@ describe.concurrent("heartbeats", () => {
 async function closesLate({ expect, onTestFinished }: Test, old: Stack, next: Stack) {
   const proxy = await FaultProxy.open(old.port);
   onTestFinished(() => proxy.close());
-  const members = await old.startMembers({ port: proxy.port, ttlMs: 2 * TTL_MS });
+  const members = await old.startMembers({ port: proxy.port, ttlMs: 8_000 });
   await members.areRegistered();
   const serviceId = members.events()[0]?.serviceId ?? "";
   await old.hasHeartbeat(serviceId);
@@ -205,7 +205,7 @@ async function closesLate({ expect, onTestFinished }: Test, old: Stack, next: St
   const [back] = await members.each("reconnected", forgottenAt);
   figure(
     7,
-    "ms until a service with a TTL of 10 s whose connection is forgotten has another",
+    "ms until a service with a TTL of 8 s whose connection is forgotten has another",
     (back?.at ?? 0) - forgottenAt,
   );
   await sleep(500);
