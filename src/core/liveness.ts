@@ -29,23 +29,25 @@ export class LapseGuard {
    * Whether instances that are due may lapse now.
    * @param due how many would lapse now
    * @param alive how many are not OFFLINE, the due ones included
+   * @param doubtful how many of the others may be about to: heartbeats come at different
+   *   moments, so those that fall silent together are not due together
    */
-  allows(nowMs: number, due: number, alive: number): boolean {
+  allows(nowMs: number, due: number, alive: number, doubtful = 0): boolean {
     this.#lapsedAt = this.#lapsedAt.filter((at) => at > nowMs - this.windowMs && at <= nowMs);
-    this.#state = this.#next(nowMs, due, alive);
+    this.#state = this.#next(nowMs, due, alive, doubtful);
     if (this.#state.name === "holding") return false;
     for (let i = 0; i < due; i++) this.#lapsedAt.push(nowMs);
     return true;
   }
 
-  #next(nowMs: number, due: number, alive: number): GuardState {
+  #next(nowMs: number, due: number, alive: number, doubtful: number): GuardState {
     const state = this.#state;
     if (state.name === "holding")
       return this.#lasts(nowMs, state)
         ? state
         : { name: "proceeding", untilMs: nowMs + this.windowMs };
     if (state.name === "proceeding" && this.#lasts(nowMs, state)) return state;
-    const lapsing = this.#lapsedAt.length + due;
+    const lapsing = this.#lapsedAt.length + due + doubtful;
     const population = this.#lapsedAt.length + alive;
     if (due > 0 && population >= MIN_POPULATION && lapsing > population / 2)
       return { name: "holding", untilMs: nowMs + this.windowMs };

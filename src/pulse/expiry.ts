@@ -50,16 +50,24 @@ export function startExpiry(options: ExpiryOptions): Expiry {
       const lease = leases.ofDue(serviceId, holding);
       if (lease && !lease.isChanging) due.push(() => leases.carryOutDue(lease, holding));
     }
-    const mayLapse = guard.allows(now, due.length, alive);
-    setHeld(guard.state.name === "holding", due.length, alive);
+    const doubtful = due.length > 0 ? countDoubtful(now) : 0;
+    const mayLapse = guard.allows(now, due.length, alive, doubtful);
+    setHeld(guard.state.name === "holding", { due: due.length, doubtful, alive });
     if (mayLapse) for (const carryOut of due) carryOut();
   }
 
-  function setHeld(held: boolean, due: number, alive: number): void {
+  function countDoubtful(now: number): number {
+    let doubtful = 0;
+    for (const lease of leases.all())
+      if (!leases.lapse(lease, now) && leases.isDoubtful(lease, now)) doubtful++;
+    return doubtful;
+  }
+
+  function setHeld(held: boolean, counts: object): void {
     if (held === isHeld) return;
     isHeld = held;
-    if (held) log.warn({ due, alive, forMs: options.windowMs }, "expiry.held");
-    else log.warn({ due, alive }, "expiry.goes_on");
+    if (held) log.warn({ ...counts, forMs: options.windowMs }, "expiry.held");
+    else log.warn(counts, "expiry.goes_on");
     options.onHold(held);
   }
 

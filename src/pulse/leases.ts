@@ -219,6 +219,16 @@ export class Leases {
       : undefined;
   }
 
+  /**
+   * Whether an instance that is not due may be about to lapse: its stream has broken, or
+   * has brought nothing for half of its TTL, when a heartbeat was due after a third.
+   */
+  isDoubtful(lease: LiveLease, now: number): boolean {
+    const { link, record, expiresAt } = lease;
+    if (record.status === "offline") return false;
+    return link.name === "broken" || (isHeld(lease) && expiresAt - now < record.ttlMs / 2);
+  }
+
   /** Ends a lease that ran out, or turns an instance OFFLINE whose grace is over. */
   carryOutLapse(lease: LiveLease, lapse: Lapse): void {
     if (lease.record.status === "offline") {

@@ -30,6 +30,14 @@ describe("the lapse guard", () => {
     expect(allowed).toEqual([true, true, true, true, true, false]);
   });
 
+  it("counts those in doubt along, once somebody is due", () => {
+    const guard = new LapseGuard(TTL);
+    expect(guard.allows(1_000, 0, 10, 8)).toBe(true);
+    expect(guard.state.name).toBe("watching");
+    expect(guard.allows(2_000, 1, 10, 4)).toBe(true);
+    expect(guard.allows(3_000, 1, 9, 4)).toBe(false);
+  });
+
   it("forgets lapses that are older than a TTL", () => {
     const guard = new LapseGuard(TTL);
     expect(guard.allows(0, 3, 6)).toBe(true);

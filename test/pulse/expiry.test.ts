@@ -316,6 +316,32 @@ describe("many that lapse at once", () => {
     ]);
   });
 
+  it("are held all of them, though they were heard last at different moments", async () => {
+    const streams = await fleetOf(10);
+    for (let n = 1; n <= 10; n++) {
+      await fleet.clock.advance(490); // over one interval
+      fleet.heartbeat(leaseOf(n), streams[n - 1]);
+    }
+    for (let second = 0; second < 30; second += 5) {
+      for (const n of [9, 10]) fleet.heartbeat(leaseOf(n), streams[n - 1]);
+      await fleet.clock.advance(5_000);
+      if (second === 15) expect(fleet.reasons()).toEqual(Array(10).fill("registered"));
+    }
+    expect(fleet.holds).toEqual([true, false]);
+    expect(fleet.reasons().filter((reason) => reason === "expired")).toHaveLength(8);
+  });
+
+  it("are held if their streams break one after the other", async () => {
+    const streams = await fleetOf(10);
+    for (let n = 1; n <= 8; n++) {
+      await fleet.clock.advance(300);
+      fleet.leases.streamBroke(streams[n - 1] as RecordingStream, [leaseOf(n)]);
+    }
+    await fleet.clock.advance(4_000);
+    expect(fleet.holds).toEqual([true]);
+    expect(fleet.reasons()).toEqual(Array(10).fill("registered"));
+  });
+
   it("expire as usual when it is one of three", async () => {
     const streams = await fleetOf(3);
     for (let i = 0; i < 4; i++) {
