@@ -1,15 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClusterNode } from "./cluster.js";
+import type { AskedNode } from "./cluster.js";
 import { HeartbeatClient } from "./heartbeat-client.js";
 import { HAUL, LONG_TTL } from "./pulse.js";
 import { statusOf } from "./status.js";
 
-/** A Pulse, of a cluster or alone. */
-type Node = Pick<ClusterNode, "name" | "connect">;
-
 /** One thing that was asked of a node. */
 export interface Answer {
-  readonly node: Node;
+  readonly node: AskedNode;
   readonly startedAt: number;
   readonly tookMs: number;
   readonly outcome: string;
@@ -26,7 +23,7 @@ export class ClusterProbes {
   #isStopped = false;
 
   private constructor(
-    nodes: readonly Node[],
+    nodes: readonly AskedNode[],
     token: string,
     leases: readonly string[],
     private readonly fleetSize: number,
@@ -39,7 +36,7 @@ export class ClusterProbes {
 
   /** @param fleetSize services that are in every list, at least */
   static async start(
-    nodes: readonly Node[],
+    nodes: readonly AskedNode[],
     token: string,
     fleetSize = 200,
   ): Promise<ClusterProbes> {
@@ -60,7 +57,7 @@ export class ClusterProbes {
     await Promise.all(this.#running);
   }
 
-  async #beat(node: Node, token: string, leaseId: string): Promise<void> {
+  async #beat(node: AskedNode, token: string, leaseId: string): Promise<void> {
     const { registry } = node.connect(token);
     let stream = new HeartbeatClient(registry);
     await this.#repeat(node, this.beats, async () => {
@@ -76,7 +73,7 @@ export class ClusterProbes {
     stream.break();
   }
 
-  #list(node: Node, token: string): Promise<void> {
+  #list(node: AskedNode, token: string): Promise<void> {
     const { registry } = node.connect(token);
     return this.#repeat(node, this.lists, async () => {
       const { stale, services } = await registry.listServices({ pageSize: 1_000 });
@@ -85,7 +82,7 @@ export class ClusterProbes {
     });
   }
 
-  async #repeat(node: Node, answers: Answer[], ask: () => Promise<string>): Promise<void> {
+  async #repeat(node: AskedNode, answers: Answer[], ask: () => Promise<string>): Promise<void> {
     while (!this.#isStopped) {
       const startedAt = performance.now();
       const outcome = await ask().catch((error: unknown) => {

@@ -2,7 +2,7 @@ import type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 import type { WatchDownloadClientsResponse } from "../../gen/pulse/v1/download_client_service_pb.js";
 import type { WatchServicesResponse } from "../../gen/pulse/v1/registry_service_pb.js";
 import type { Service } from "../../gen/pulse/v1/service_pb.js";
-import type { ClusterNode } from "./cluster.js";
+import type { AskedNode } from "./cluster.js";
 import { eventually } from "./eventually.js";
 import { seededRandom } from "./seeded-random.js";
 import { type OpenWatch, RecordedWatcher } from "./watch-recorder.js";
@@ -20,9 +20,6 @@ import {
 } from "./watch-validators.js";
 
 type Topic = "entries" | "services";
-/** A Pulse, of a cluster or alone. */
-type Node = Pick<ClusterNode, "name" | "connect">;
-
 /** As the protocol wants it: two intervals of bookmarks, and some time for the first message. */
 const SILENCE_MS = 11_000;
 /** Between two streams of a watcher, which may well fail if its next node is away, too. */
@@ -39,12 +36,12 @@ interface ClusterWatcher {
  */
 export class ClusterWatchers {
   readonly #watchers: readonly ClusterWatcher[];
-  readonly #nodes: readonly Node[];
+  readonly #nodes: readonly AskedNode[];
   readonly #token: string;
   #history: TrueHistory | undefined;
 
   /** @param token of scope `discover` */
-  constructor(nodes: readonly Node[], token: string) {
+  constructor(nodes: readonly AskedNode[], token: string) {
     this.#nodes = nodes;
     this.#token = token;
     this.#watchers = nodes.flatMap((node, n) =>
@@ -129,11 +126,11 @@ export class ClusterWatchers {
     return (await Promise.all(replays)).flat();
   }
 
-  #node(n: number): Node {
-    return this.#nodes[n % this.#nodes.length] as Node;
+  #node(n: number): AskedNode {
+    return this.#nodes[n % this.#nodes.length] as AskedNode;
   }
 
-  #open(topic: Topic, node: Node, resumeToken: string, signal: AbortSignal) {
+  #open(topic: Topic, node: AskedNode, resumeToken: string, signal: AbortSignal) {
     const connection = node.connect(this.#token);
     const silence = new AbortController();
     const options = { signal: AbortSignal.any([signal, silence.signal]) };
@@ -144,7 +141,7 @@ export class ClusterWatchers {
     return untilSilent(responses, () => silence.abort(), connection.close);
   }
 
-  async #list(topic: Topic, node: Node): Promise<{ state: State; token: string }> {
+  async #list(topic: Topic, node: AskedNode): Promise<{ state: State; token: string }> {
     const { registry, downloadClients, close } = node.connect(this.#token);
     try {
       if (topic === "entries") {

@@ -77,6 +77,9 @@ export class Cluster {
   }
 }
 
+/** A Pulse that can be asked, of a cluster or alone. */
+export type AskedNode = Pick<ClusterNode, "name" | "connect">;
+
 /** One Pulse of a cluster, the same through restarts: its port, its data directory, its tokens. */
 export class ClusterNode {
   #program: RunningProgram | undefined;
