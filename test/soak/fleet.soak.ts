@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { figure } from "../support/figures.js";
+import { drainUnder } from "../support/fleet-drain.js";
 import { type Restart, restartUnder, servicesByStatus } from "../support/fleet-restart.js";
 import { FleetWatchers } from "../support/fleet-watchers.js";
 import { MemberFleet } from "../support/member-fleet.js";
@@ -34,6 +35,27 @@ const RESTARTS: readonly Restart[] = soak(
   [KILLED, STOPPED, EMPTIED],
 );
 
+it("#27 SIGTERM with 1,000 streams and 50 watchers: all are told, Pulse ends in time, and all go on with the next one", async () => {
+  const stack = await Stack.create();
+  onTestFinished(() => stack.stop());
+  const pulse = await stack.startPulse();
+  const fleet = await MemberFleet.start(stack, 1_000);
+  await fleet.areRegistered(240_000);
+  const watchers = new FleetWatchers(50, { pulse: stack.url, token: await stack.token() });
+  onTestFinished(() => watchers.stop());
+  await watchers.areLive(0n, 60_000);
+  const { exit, exitMs, backMs, broken } = await drainUnder(stack, pulse, fleet, watchers);
+  expect(broken).toEqual([]);
+  expect(exit).toEqual({ code: 0, signal: null });
+  expect(exitMs).toBeLessThan(10_000);
+  figure(27, "1,000 streams and 50 watchers: from SIGTERM to the exit, ms", exitMs);
+  figure(
+    27,
+    "1,000 streams and 50 watchers: last one back after the next Pulse listens, ms",
+    backMs,
+  );
+});
+
 describe(`${SIZE} clients`, () => {
   let stack: Stack;
   let pulse: RunningProgram;
@@ -66,7 +88,7 @@ describe(`${SIZE} clients`, () => {
       if (signal === "SIGTERM") {
         expect(comeback.exit).toEqual({ code: 0, signal: null });
         expect(comeback.exitMs).toBeLessThan(10_000);
-        figure(27, `from SIGTERM to the exit with ${SIZE} streams, ms`, comeback.exitMs);
+        figure(27, `${what}: from SIGTERM to the exit, ms`, comeback.exitMs);
       }
       if (data === "emptied") return;
       // Not even for a moment was anybody OFFLINE.
