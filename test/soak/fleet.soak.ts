@@ -24,13 +24,12 @@ const RESTARTS: readonly Restart[] = soak(
     { ...KILLED, awayMs: 5_000 },
     // Longer than a TTL, and the longest backoffs have begun.
     { ...KILLED, awayMs: 30_000 },
-    // Three in a row: nobody's backoff is fresh again before a TTL of quiet.
+    // Twice more at once: nobody's backoff is fresh again before a TTL of quiet.
     { ...KILLED, awayMs: 0 },
-    { ...KILLED, awayMs: 0 },
+    { ...KILLED, awayMs: 2_000 },
     STOPPED,
     { ...STOPPED, awayMs: 5_000 },
     EMPTIED,
-    KILLED,
   ],
   [KILLED, STOPPED, EMPTIED],
 );
