@@ -18,6 +18,8 @@ import { describeStacks } from "../support/stacks.js";
 const TTL_MS = 5_000;
 const INTERVAL_MS = TTL_MS / 3;
 const GRACE_MS = 3_000;
+/** So long that the grace ends before the next heartbeat. */
+const LONG_TTL_MS = 12_000;
 
 type Test = Pick<TestContext, "expect" | "onTestFinished">;
 
@@ -194,7 +196,7 @@ describe.concurrent("heartbeats", () => {
 async function closesLate({ expect, onTestFinished }: Test, old: Stack, next: Stack) {
   const proxy = await FaultProxy.open(old.port);
   onTestFinished(() => proxy.close());
-  const members = await old.startMembers({ port: proxy.port, ttlMs: 8_000 });
+  const members = await old.startMembers({ port: proxy.port, ttlMs: LONG_TTL_MS });
   await members.areRegistered();
   const serviceId = members.events()[0]?.serviceId ?? "";
   await old.hasHeartbeat(serviceId);
@@ -207,10 +209,9 @@ async function closesLate({ expect, onTestFinished }: Test, old: Stack, next: St
   const [back] = await members.each("reconnected", forgottenAt);
   figure(
     7,
-    "ms until a service with a TTL of 8 s whose connection is forgotten has another",
+    "ms until a service with a TTL of 12 s whose connection is forgotten has another",
     (back?.at ?? 0) - forgottenAt,
   );
-  await sleep(500);
   proxy.resetForgotten();
   await sleep(GRACE_MS + 1_500);
   expect(back?.registeredAnew).toBe(false);
