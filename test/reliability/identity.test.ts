@@ -15,7 +15,7 @@ import { failure } from "../support/status.js";
 
 // Who is who: by its identity, and never by a name or a token.
 
-const TEST_TIMEOUT = { timeout: 60_000 };
+const TEST_TIMEOUT = { timeout: 120_000 };
 /** A Haul that registers itself needs no download client. */
 const ALONE = { PATH: "" };
 

@@ -9,7 +9,7 @@ import { isMissing } from "../support/missing.js";
 import { RotatingService, type Rotation } from "../support/rotating-service.js";
 import { freePort, Stack } from "../support/stack.js";
 
-const ROTATIONS = 12;
+const ROTATIONS = 10;
 const CHANGES_PER_SECOND = 120;
 const CLIENT = "box";
 
@@ -113,7 +113,7 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-describe.skipIf(isMissing("qbittorrent-nox"))("a real qBittorrent", { timeout: 90_000 }, () => {
+describe.skipIf(isMissing("qbittorrent-nox"))("a real qBittorrent", { timeout: 120_000 }, () => {
   it("#21 whose password changes under load: no log-in fails once its manager has been told", async () => {
     const stack = await Stack.create();
     onTestFinished(() => stack.stop());
