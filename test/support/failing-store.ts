@@ -36,14 +36,25 @@ export interface FailingStore {
   readonly settingsSize?: number;
 }
 
+let turn: Promise<unknown> = Promise.resolve();
+
+/** Programs of tests that run at once start one after the other, or a busy machine starts none of them in time. */
+function inTurn<Started>(start: () => Promise<Started>): Promise<Started> {
+  const started = turn.then(start);
+  turn = started.catch(() => {});
+  return started;
+}
+
 /** All that is promised of a Pulse whose store cannot be written for 6 s, whatever the cause. */
 export async function survives(
   { what, stack, fail, mend, env = {}, writesBefore = 20, settingsSize = 10 }: FailingStore,
   { expect, onTestFinished }: TestContext,
 ): Promise<void> {
   const journal = new CommitJournal(stack.group.directory);
-  const pulse = await stack.startPulse(joinedEnv(journal.env, env));
-  const members = await stack.startMembers({ count: MEMBERS, ttlMs: TTL_MS });
+  const [pulse, members] = await inTurn(async () => {
+    const started = await stack.startPulse(joinedEnv(journal.env, env));
+    return [started, await stack.startMembers({ count: MEMBERS, ttlMs: TTL_MS })] as const;
+  });
   await members.areRegistered();
   const node = { name: "pulse", connect: () => stack.connect() };
   const probes = await ClusterProbes.start([node], "", MEMBERS);
