@@ -13,7 +13,7 @@ import { Stack } from "../support/stack.js";
 // is read-only does, by other codes (test/store/postgres-errors.test.ts).
 
 /** They mostly wait, all five at once. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 90_000;
 
 describe.concurrent("while the store fails for longer than a lease lasts,", () => {
   it(
