@@ -2,6 +2,9 @@ import { eventually } from "./eventually.js";
 import type { RunningProgram } from "./processes.js";
 import type { Stack } from "./stack.js";
 
+/** They tell something four times a second: a process that hangs is noticed by its silence. */
+const PATIENCE_MS = 30_000;
+
 /** What the program `clients` is started with. */
 export interface ClientsConfig {
   readonly token: string;
@@ -44,7 +47,7 @@ export class Clients {
   ): Promise<Clients> {
     const whole: ClientsConfig = { prefix: "client", ...config, token: await stack.token() };
     const program = stack.group.startScript("clients", [JSON.stringify(whole)], env);
-    await program.line("clients");
+    await program.line("clients", 0, PATIENCE_MS);
     return new Clients(program, config.members + config.watches + config.callers);
   }
 
@@ -85,7 +88,7 @@ export class Clients {
 
   /** Waits for what they tell next. */
   async #told(): Promise<void> {
-    await this.program.line("clients", this.program.lines.length);
+    await this.program.line("clients", this.program.lines.length, PATIENCE_MS);
   }
 
   get #newest(): Tale {
