@@ -15,7 +15,7 @@ import { describeStacks } from "../support/stacks.js";
 import { createTurns } from "../support/turns.js";
 import { Watchers } from "../support/watchers.js";
 
-vi.setConfig({ maxConcurrency: 9, testTimeout: 90_000 }); // they wait, and do little else
+vi.setConfig({ maxConcurrency: 9, testTimeout: 120_000 }); // they wait, and do little else
 
 const TTL_MS = 5_000;
 const GRACE_MS = 3_000;

@@ -16,7 +16,7 @@ import { stateDifference } from "../support/watch-recording.js";
 import { bookmarkable, ordered, unique } from "../support/watch-validators.js";
 import { listedEntries, Watchers } from "../support/watchers.js";
 
-vi.setConfig({ maxConcurrency: 8, testTimeout: 60_000 });
+vi.setConfig({ maxConcurrency: 8, testTimeout: 90_000 });
 
 type Finished = TestContext["onTestFinished"];
 

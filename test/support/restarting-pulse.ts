@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Availability } from "../../gen/pulse/v1/download_client_pb.js";
 import { monotonicNow } from "./members.js";
+import type { RunningProgram } from "./processes.js";
 import type { Stack } from "./stack.js";
 
 const ASK_INTERVAL_MS = 200;
 
 export interface Restarts {
+  /** The run that goes on. */
+  readonly pulse: RunningProgram;
   /** Runs that were ended by SIGKILL. */
   readonly kills: number;
   /** How long Pulse has served in all its runs together, in ms; the last one goes on. */
@@ -33,7 +36,7 @@ export async function restartUntilOffline(
       await sleep(Math.min(ASK_INTERVAL_MS, Math.max(0, endsAt - monotonicNow())));
       const entry = (await stack.entries()).get(name);
       if (entry?.availability === Availability.OFFLINE)
-        return { kills, uptimeMs: uptimeMs + monotonicNow() - listensAt };
+        return { pulse, kills, uptimeMs: uptimeMs + monotonicNow() - listensAt };
     }
     pulse.kill("SIGKILL");
     await pulse.exit;
