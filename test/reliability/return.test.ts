@@ -80,7 +80,7 @@ describe("Pulse back with an empty store", () => {
       await rm(stack.dataDirectory, { recursive: true });
       return {};
     });
-  });
+  }, 40_000);
 
   describePostgres("on PostgreSQL", () => {
     it(`${title}, on PostgreSQL`, async () => {
@@ -88,7 +88,7 @@ describe("Pulse back with an empty store", () => {
       await findsAnEmptyPulse(stack, "PostgreSQL", async () => ({
         PULSE_DATABASE: (await createDatabase()).url,
       }));
-    });
+    }, 40_000);
   });
 });
 
