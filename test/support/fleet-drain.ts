@@ -27,7 +27,7 @@ export interface Drain {
   readonly exitMs: number;
   /** From when the next Pulse listened to the last member's return. */
   readonly backMs: number;
-  /** What went wrong, in words: it should be empty. */
+  /** What went wrong, in words, each once: it should be empty. */
   readonly broken: readonly string[];
 }
 
@@ -64,7 +64,7 @@ export async function drainUnder(
     exit,
     exitMs,
     backMs: lastOf(back) - listeningAt,
-    broken: [
+    broken: once([
       ...healthBroken.map((said) => `health was ${said}`),
       ...(refusal?.code === "Unavailable" ? [] : [`who wrote was refused with ${refusal?.code}`]),
       ...(refusedAfter ? [`who wrote afterwards was refused: ${refusedAfter.message}`] : []),
@@ -72,8 +72,15 @@ export async function drainUnder(
       ...watchers.watchers.flatMap((watcher) =>
         watcherBroken(watcher, [...before.names, ...after.names]),
       ),
-    ],
+    ]),
   };
+}
+
+/** Each with how often it is there: what goes wrong does so with many. */
+function once(problems: readonly string[]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const problem of problems) counts.set(problem, (counts.get(problem) ?? 0) + 1);
+  return [...counts].map(([problem, count]) => `${problem} (${count} times)`);
 }
 
 /** SIGTERM, and how long it takes. */
@@ -94,8 +101,8 @@ function membersBroken(fleet: MemberFleet, toldAt: number): readonly string[] {
   const lost = events.filter(({ type }) => type === "disconnected");
   return [
     ...(lost.length === fleet.size ? [] : [`${lost.length} losses of ${fleet.size} members`]),
-    ...lost.filter((it) => !wasTold(it)).map(({ member, error }) => `${member} lost it: ${error}`),
-    ...events.filter((it) => it.registeredAnew).map(({ member }) => `${member} registered anew`),
+    ...lost.filter((it) => !wasTold(it)).map(({ error }) => `a member lost its stream: ${error}`),
+    ...events.filter((it) => it.registeredAnew).map(() => "a member registered anew"),
   ];
 }
 
@@ -119,7 +126,7 @@ function watcherBroken(
     ...(snapshots === 1 ? [] : [`a watcher has had ${snapshots} snapshots`]),
     ...changes
       .filter(({ reason }) => reason !== "created by admin")
-      .map(({ name, reason }) => `a watcher was told of ${name}: ${reason}`),
+      .map(({ type, reason }) => `a watcher was told of a ${type}: ${reason}`),
     ...(isDeepStrictEqual(seen, acknowledged)
       ? []
       : [`a watcher has seen ${seen.length} of ${acknowledged.length} entries, or not in order`]),
