@@ -54,6 +54,12 @@ export async function restartUnder(
   };
 }
 
+/**
+ * How attempts fail while nobody listens, or the token is not there yet. They may be told
+ * a little later than Pulse listens; but nobody is refused, or not answered.
+ */
+const OF_BEFORE = /ECONNREFUSED|ECONNRESET|ENOENT/;
+
 /** What a restart should not come to: one loss and one return is all that happens to a member. */
 function failuresOf(
   events: readonly MemberEvent[],
@@ -63,9 +69,8 @@ function failuresOf(
   const seen = new Set<string>();
   return events.flatMap(({ member, type, at, registeredAnew, error }) => {
     const said = `${member} is ${type}${error ? `: ${error}` : ""}`;
-    // Some try just before Pulse listens, and say so a little later; but nobody is refused.
     if (type === "attempt-failed")
-      return at > listeningAt && !error?.includes("ECONNREFUSED") ? [said] : [];
+      return at > listeningAt && !OF_BEFORE.test(error ?? "") ? [said] : [];
     if (seen.has(`${member} ${type}`)) return [`${said}, again`];
     seen.add(`${member} ${type}`);
     if (type === "disconnected") return [];
