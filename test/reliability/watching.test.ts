@@ -118,6 +118,8 @@ describe.concurrent("watchers", () => {
     await pulse.stop();
     await stack.startPulse({}, history); // which reads no more history than is kept
 
+    const { accepted } = proxy;
+    const clockOffsetMs = monotonicNow() - performance.now();
     const restoredAt = monotonicNow();
     await proxy.restore();
     const synced = await watchers.each("synced", restoredAt);
@@ -135,6 +137,12 @@ describe.concurrent("watchers", () => {
     figure(15, `most of ${count} watchers that list within 0.1 s`, fullest);
     figure(15, `s until the last of ${count} watchers is in step`, (times.at(-1) ?? 0) / 1_000);
     expect(spreadMs).toBeGreaterThan(500);
+    // Not only because they connected at different moments: each waits a while once it has.
+    const connected = proxy.acceptedAt.slice(accepted).map((at) => at + clockOffsetMs - restoredAt);
+    expect(connected).toHaveLength(count);
+    const waitedMs = mean(times) - mean(connected);
+    figure(15, `s that a watcher waits on average once it has connected`, waitedMs / 1_000);
+    expect(waitedMs).toBeGreaterThan(200);
     expect(fullest).toBeLessThanOrEqual(count / 2);
   });
 
@@ -195,6 +203,10 @@ describe.concurrent("watchers", () => {
     figure(16, "MB waiting when a watcher that takes nothing is cut off", (written * 60_000) / 1e6);
   });
 });
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
 
 /** An operator who writes entries of a size. */
 async function byHand(stack: Stack, onTestFinished: Finished) {
