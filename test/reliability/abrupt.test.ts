@@ -1,5 +1,11 @@
 import { it } from "vitest";
-import { exitClients, exitPulse, handlesOf, heapEach } from "../support/abrupt-exits.js";
+import {
+  emittersEach,
+  exitClients,
+  exitPulse,
+  handlesOf,
+  heapEach,
+} from "../support/abrupt-exits.js";
 import { figure } from "../support/figures.js";
 import { Stack } from "../support/stack.js";
 
@@ -8,8 +14,10 @@ import { Stack } from "../support/stack.js";
 /** The first round fills what fills once; the others are 300 exits. */
 const ROUNDS = 3;
 const EXITS_EACH = 150;
-/** A socket that is kept is more. So few exits do not tell what is less from noise. */
+/** Of so few exits, what is less may be code that was compiled meanwhile. */
 const LEAK_BYTES = 6_000;
+/** An exit that is kept is one at least. They waver by some, as callers do. */
+const LEAK_EMITTERS = 0.2;
 
 it.concurrent("#28 clients exit in mid-write, 300 times: no error, no leak, nobody else notices", async ({
   expect,
@@ -22,6 +30,7 @@ it.concurrent("#28 clients exit in mid-write, 300 times: no error, no leak, nobo
   expect(new Set(handlesOf(report)).size).toBe(1);
   figure(28, "heap that each of 300 clients leaves behind in Pulse, bytes", heapEach(report));
   expect(heapEach(report)).toBeLessThan(LEAK_BYTES);
+  expect(emittersEach(report)).not.toBeGreaterThan(LEAK_EMITTERS); // or it is not known
 });
 
 it.concurrent("#28 Pulse exits in mid-write, 300 times as its clients see it: no error, no leak", async ({
@@ -35,4 +44,5 @@ it.concurrent("#28 Pulse exits in mid-write, 300 times as its clients see it: no
   expect(new Set(handlesOf(report)).size).toBe(1);
   figure(28, "heap that each of 300 exits of Pulse leaves behind, bytes", heapEach(report));
   expect(heapEach(report)).toBeLessThan(LEAK_BYTES);
+  expect(emittersEach(report)).not.toBeGreaterThan(LEAK_EMITTERS); // or it is not known
 });

@@ -9,7 +9,7 @@ import {
 import { AbruptClients } from "./abrupt-clients.js";
 import { Clients } from "./clients.js";
 import { eventually } from "./eventually.js";
-import { MEMORY_PROBE, type Memory, memoryOf } from "./preload.js";
+import { EMITTER_PROBE, type Memory, memoryOf } from "./preload.js";
 import type { RunningProgram } from "./processes.js";
 import { HAUL } from "./pulse.js";
 import { RandomCuts } from "./random-cuts.js";
@@ -45,6 +45,11 @@ export function heapEach({ samples }: ExitReport): number {
   return growthEach(samples.map(({ exits, memory }) => [exits, memory.heapUsed]));
 }
 
+/** Sockets, sessions, streams and calls that each exit has left behind; NaN before Node 20.13. */
+export function emittersEach({ samples }: ExitReport): number {
+  return growthEach(samples.map(({ exits, memory }) => [exits, memory.emitters ?? Number.NaN]));
+}
+
 /** Open files and sockets after each round. */
 export function handlesOf({ samples }: ExitReport): string[] {
   return samples.map(({ memory }) => held(memory));
@@ -60,7 +65,7 @@ export async function exitClients(
   exitsEach: number,
 ): Promise<ExitReport> {
   const random = seededRandom(28);
-  const pulse = await stack.startPulse(MEMORY_PROBE, SERVE_ARGS);
+  const pulse = await stack.startPulse(EMITTER_PROBE, SERVE_ARGS);
   const untouched = await Untouched.begin(stack);
   const cuts = await RandomCuts.open(stack.port, CALLERS, random);
   try {
@@ -102,7 +107,7 @@ export async function exitPulse(
   const cuts = await RandomCuts.open(stack.port, CALLERS, random);
   try {
     const config = { ports: cuts.ports, members: CALLERS, watches: CALLERS, callers: CALLERS };
-    const clients = await Clients.start(stack, config, MEMORY_PROBE);
+    const clients = await Clients.start(stack, config, EMITTER_PROBE);
     await clients.areWell();
     const samples: ExitSample[] = [];
     const errors: unknown[] = [];

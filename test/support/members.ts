@@ -8,6 +8,9 @@ import type {
 import { eventually } from "./eventually.js";
 import type { Exit, ProgramGroup, RunningProgram } from "./processes.js";
 
+/** A loaded machine takes its time to compile a script. */
+const START_MS = 60_000;
+
 /** What the program `members` is started with. */
 export interface MembersConfig {
   /** One for all, or one for each member. */
@@ -84,7 +87,7 @@ export class Members {
   ): Promise<Members> {
     const whole: MembersConfig = { service: QBITTORRENT, ...config };
     const program = group.startScript("members", [JSON.stringify(whole)], env);
-    await program.line("members.started");
+    await program.line("members.started", 0, START_MS);
     const names = Array.from({ length: config.count }, (_, n) => `${config.prefix}-${n}`);
     return new Members(program, names);
   }

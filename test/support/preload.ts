@@ -21,12 +21,17 @@ export function joinedEnv(...envs: readonly Env[]): Env {
 /** For programs that `memoryOf` is to be asked of. */
 export const MEMORY_PROBE: Env = { NODE_OPTIONS: preloaded("memory-probe") };
 
+/** MEMORY_PROBE that also counts emitters, which takes some 0.2 s each time. */
+export const EMITTER_PROBE: Env = { ...MEMORY_PROBE, COUNT_EMITTERS: "true" };
+
 /** What a process holds after a garbage collection. Bytes. */
 export interface Memory {
   readonly rss: number;
   readonly heapUsed: number;
   readonly external: number;
   readonly arrayBuffers: number;
+  /** Sockets, sessions, streams, calls and whatever else emits events. Only of EMITTER_PROBE, and since Node 20.13. */
+  readonly emitters?: number;
   /** What keeps its event loop busy, by kind, such as `TCPSocketWrap` and `Timeout`. */
   readonly handles: Readonly<Record<string, number>>;
   /** Open file descriptors. */
