@@ -53,6 +53,7 @@ it("#32 two hours of churn in ten minutes leave memory and handles as they were"
       const [first, last] = thirds(memories.map((memory) => memory[what]));
       const unit = what === "files" ? 1 : 1e6;
       figure(32, `${what} of ${name}, first and last third`, `${first / unit} and ${last / unit}`);
+      if (what === "files") continue; // as many as there happen to be clients: they are compared at rest
       expect.soft(last / first - 1, `${what} of ${name}`).toBeLessThan(MOST_GROWTH);
     }
   await lively.rest();

@@ -23,6 +23,8 @@ const SERVE_ARGS = ["--history-changes", "100"];
 const CALLERS = 16;
 /** Of all exits of clients, so many are those of real ones; the others say what these have said. */
 const REAL_SHARE = 0.2;
+/** Pulse forgets closed sessions when it next looks for silent ones, each 2.5 s. */
+const SETTLE_MS = 3_000;
 /** pino's level of errors. */
 const ERROR_LEVEL = 50;
 
@@ -135,13 +137,13 @@ export async function exitPulse(
 
 /** A service and a watch of a client that stays, in this process. */
 class Untouched {
-  readonly troubles: unknown[] = [];
+  readonly troubles: string[] = [];
 
   private constructor(
     private readonly service: Registration,
     private readonly watch: Watch<DownloadClient>,
   ) {
-    service.subscribe((event) => this.troubles.push(event));
+    service.subscribe(({ type }) => this.troubles.push(`service: ${type}`));
     void this.#read();
   }
 
@@ -152,7 +154,11 @@ class Untouched {
       service: { ...HAUL.service, name: "untouched" },
       identity: { instanceId: "untouched", instanceSecret: "the secret of this one" },
     });
-    return new Untouched(service, watchDownloadClients(connection));
+    const watch = watchDownloadClients(connection);
+    await eventually(() => {
+      if (watch.current().state !== "live") throw new Error("the watch is not live");
+    });
+    return new Untouched(service, watch);
   }
 
   async end(): Promise<void> {
@@ -162,7 +168,8 @@ class Untouched {
 
   async #read(): Promise<void> {
     for await (const event of this.watch)
-      if (event.type === "stale" || event.type === "rejected") this.troubles.push(event);
+      if (event.type === "stale" || event.type === "rejected")
+        this.troubles.push(`watch: ${event.error.message}`);
   }
 }
 
@@ -173,14 +180,15 @@ async function memoryAtRest(
   before: ExitSample | undefined,
 ): Promise<Memory> {
   await clients.areWell();
-  return clients.whileResting(() =>
-    eventually(async () => {
+  return clients.whileResting(async () => {
+    await sleep(SETTLE_MS);
+    return eventually(async () => {
       const memory = await memoryOf(program);
       if (before && held(memory) !== held(before.memory))
         throw new Error(`it holds ${held(memory)}, and held ${held(before.memory)} before`);
       return memory;
-    }, 30_000),
-  );
+    }, 30_000);
+  });
 }
 
 function held({ files, handles }: Memory): string {
