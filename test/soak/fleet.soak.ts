@@ -80,7 +80,7 @@ describe(`${SIZE} clients`, () => {
       pulse = comeback.pulse;
       expect(comeback.failures).toEqual([]);
       expect(await servicesByStatus(stack)).toEqual({ ONLINE: SIZE });
-      expect(comeback.spread.peakOverMean).toBeLessThanOrEqual(3);
+      expect(comeback.spread.peakOverMean, JSON.stringify(comeback.spread)).toBeLessThanOrEqual(3);
       figure(8, `${what}: busiest second over the mean`, comeback.spread.peakOverMean);
       figure(8, `${what}: most in one second`, comeback.spread.busiestSecond);
       figure(8, `${what}: last one back after Pulse listens, ms`, comeback.backMs);
