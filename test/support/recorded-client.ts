@@ -33,6 +33,9 @@ export async function recordClient(
   return Buffer.concat(said);
 }
 
+/** HTTP/2's preface is most of them. */
+const FIRST_BYTES = 40;
+
 /**
  * Says to the server at `port` what a client has said, up to any byte of it, and exits up
  * to 30 ms later: with a FIN, as when a process ends, or with a reset. It may have read
@@ -42,12 +45,17 @@ export async function sayAndExit(port: number, said: Buffer, random: Random): Pr
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => {}); // the other side may be the first
   const closed = new Promise((resolve) => socket.once("close", resolve));
-  // Whole in one of four, so that many exits are in the middle of the answer.
-  const length = random.next() < 0.25 ? said.length : Math.floor(random.next() * said.length);
-  socket.write(said.subarray(0, length));
+  socket.write(said.subarray(0, lengthToSay(said, random)));
   if (random.next() < 0.5) socket.resume();
   await sleep(random.next() * 30);
   if (random.next() < 0.5) socket.destroy();
   else socket.resetAndDestroy();
   await closed;
+}
+
+/** Any; but often all, to exit in the answer, or hardly enough to tell which protocol it is. */
+function lengthToSay(said: Buffer, random: Random): number {
+  const kind = random.next();
+  if (kind < 0.25) return said.length;
+  return Math.floor(random.next() * (kind < 0.5 ? FIRST_BYTES : said.length));
 }
