@@ -122,7 +122,10 @@ export class Members {
       const newest = this.newest();
       const away = this.names.filter((name) => !isAttached(newest.get(name)));
       if (away.length === 0) return;
-      const states = away.slice(0, 5).map((name) => `${name}: ${newest.get(name)?.type}`);
+      const states = away.slice(0, 5).map((name) => {
+        const { type, error = "" } = this.events(name).at(-1) ?? {};
+        return `${name}: ${type} ${error}`;
+      });
       throw new Error(`${away.length} are not registered: ${states}`);
     }, withinMs);
   }
