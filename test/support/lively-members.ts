@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../src/lib/random.js";
 import type { Churn } from "./churn.js";
-import { type Members, monotonicNow } from "./members.js";
+import type { Members } from "./members.js";
 import type { Stack } from "./stack.js";
 
 /** The shortest that Pulse grants, so that much happens in little time. */
 const TTL_MS = 5_000;
+const HEARTBEAT_MS = TTL_MS / 3;
 const COUNT = 8;
 
 /** Services in processes that are killed, that stand still, and whose keys are changed. */
@@ -54,9 +55,10 @@ export class LivelyMembers {
     const { program } = this.#stopped;
     program.kill("SIGSTOP");
     await sleep(TTL_MS + 1_000 * this.#random.next());
-    const wokenAt = monotonicNow();
     program.kill("SIGCONT");
-    await this.#stopped.each("reconnected", wokenAt, 60_000);
+    // They have heard by then if their leases are lost, which Pulse may hold back.
+    await sleep(HEARTBEAT_MS);
+    await this.#stopped.areRegistered(60_000);
     return COUNT;
   }
 
