@@ -4,9 +4,12 @@ export interface Spread {
   readonly spanMs: number;
   /** The most that came within one second, wherever that begins. */
   readonly busiestSecond: number;
-  /** How many came a second over the whole span, which counts as a second at least. */
+  /**
+   * How many came a second, from the first to the last but for the last hundredth: a few
+   * who are late make no crowd of the others. Counts as a second at least.
+   */
   readonly meanPerSecond: number;
-  /** The busiest second in means. 1 at least, also of all at once, and never more than the span has seconds. */
+  /** The busiest second in means. */
   readonly peakOverMean: number;
 }
 
@@ -14,7 +17,9 @@ export interface Spread {
 export function spreadOf(at: readonly number[]): Spread {
   const sorted = [...at].sort((a, b) => a - b);
   const spanMs = (sorted.at(-1) ?? 0) - (sorted[0] ?? 0);
-  const meanPerSecond = sorted.length / Math.max(1, spanMs / 1_000);
+  const most = Math.ceil(sorted.length * 0.99);
+  const mostMs = (sorted[most - 1] ?? 0) - (sorted[0] ?? 0);
+  const meanPerSecond = most / Math.max(1, mostMs / 1_000);
   const busiestSecond = busiest(sorted);
   return {
     spanMs,

@@ -58,7 +58,7 @@ export async function restartUnder(
  * How attempts fail while nobody listens, or the token is not there yet. They may be told
  * a little later than Pulse listens; but nobody is refused, or not answered.
  */
-const OF_BEFORE = /ECONNREFUSED|ECONNRESET|ENOENT/;
+const OF_BEFORE = /ECONNREFUSED|ECONNRESET|ENOENT|no connection: Failed to connect/;
 
 /** What a restart should not come to: one loss and one return is all that happens to a member. */
 function failuresOf(
