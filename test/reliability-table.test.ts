@@ -28,7 +28,7 @@ const table: Line[] = readFileSync(join(ROOT, "docs", "reliability.md"), "utf8")
     };
   });
 
-/** The rows that the titles of a file begin with, as in `it("#17, #18 …")`. */
+/** The rows that the titles of a file begin with; those of several have commas between. */
 function shownBy(file: string): Set<number> {
   const titles = readFileSync(join(ROOT, file), "utf8").matchAll(/["`]((?:#\d+(?:, )?)+) /g);
   return new Set([...titles].flatMap(([, rows = ""]) => rows.match(/\d+/g) ?? []).map(Number));
