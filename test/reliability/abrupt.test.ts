@@ -14,15 +14,16 @@ import { Stack } from "../support/stack.js";
 /** The first round fills what fills once. */
 const ROUNDS = 2;
 const EXITS_EACH = 300;
+/** They take some 15 s. */
+const PATIENCE_MS = 90_000;
 /** Of so few exits, what is less may be code that was compiled meanwhile. */
 const LEAK_BYTES = 6_000;
 /** An exit that is kept is one at least. They waver by some, as callers do. */
 const LEAK_EMITTERS = 0.2;
 
-it.concurrent("#28 clients exit in mid-write, 300 times: no error, no leak, nobody else notices", async ({
-  expect,
-  onTestFinished,
-}) => {
+it.concurrent("#28 clients exit in mid-write, 300 times: no error, no leak, nobody else notices", {
+  timeout: PATIENCE_MS,
+}, async ({ expect, onTestFinished }) => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   const report = await exitClients(stack, ROUNDS, EXITS_EACH);
@@ -33,10 +34,9 @@ it.concurrent("#28 clients exit in mid-write, 300 times: no error, no leak, nobo
   expect(emittersEach(report)).not.toBeGreaterThan(LEAK_EMITTERS); // or it is not known
 });
 
-it.concurrent("#28 Pulse exits in mid-write, 300 times as its clients see it: no error, no leak", async ({
-  expect,
-  onTestFinished,
-}) => {
+it.concurrent("#28 Pulse exits in mid-write, 300 times as its clients see it: no error, no leak", {
+  timeout: PATIENCE_MS,
+}, async ({ expect, onTestFinished }) => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   const report = await exitPulse(stack, ROUNDS, EXITS_EACH, 1);

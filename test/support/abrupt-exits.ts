@@ -84,6 +84,7 @@ export async function exitClients(
       await cuts.reach(from + realExits);
       await cuts.rest();
       exits += exitsEach - realExits + cuts.count - from;
+      await sleep(SETTLE_MS);
       samples.push({ exits, memory: await memoryAtRest(pulse, real, samples[0]) });
     }
     return { samples, errors: [...errorsOf(pulse), ...untouched.troubles] };
@@ -180,15 +181,14 @@ async function memoryAtRest(
   before: ExitSample | undefined,
 ): Promise<Memory> {
   await clients.areWell();
-  return clients.whileResting(async () => {
-    await sleep(SETTLE_MS);
-    return eventually(async () => {
+  return clients.whileResting(() =>
+    eventually(async () => {
       const memory = await memoryOf(program);
       if (before && held(memory) !== held(before.memory))
         throw new Error(`it holds ${held(memory)}, and held ${held(before.memory)} before`);
       return memory;
-    }, 30_000);
-  });
+    }, 30_000),
+  );
 }
 
 function held({ files, handles }: Memory): string {
