@@ -1,7 +1,9 @@
 import { defineConfig } from "vitest/config";
 
+/** Tests in real time, of whole programs, that mostly wait, and bear it if others work meanwhile. */
+const RELIABILITY_TESTS = ["test/reliability/**/*.test.ts"];
 /** Tests in real time, of whole programs: one at a time, or they would slow each other down. */
-const SYSTEM_TESTS = ["test/{contract,scenario,reliability}/**/*.test.ts", "test/package.test.ts"];
+const SYSTEM_TESTS = ["test/{contract,scenario}/**/*.test.ts", "test/package.test.ts"];
 
 const PATIENCE = { testTimeout: 20_000, hookTimeout: 30_000 };
 
@@ -17,9 +19,18 @@ export default defineConfig({
         test: {
           name: "rooms",
           include: ["test/**/*.test.ts"],
-          exclude: SYSTEM_TESTS,
+          exclude: [...RELIABILITY_TESTS, ...SYSTEM_TESTS],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
+          ...PATIENCE,
+        },
+      },
+      {
+        test: {
+          name: "reliability",
+          include: RELIABILITY_TESTS,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           ...PATIENCE,
         },
       },
@@ -28,7 +39,7 @@ export default defineConfig({
           name: "system",
           include: SYSTEM_TESTS,
           maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           ...PATIENCE,
         },
       },
