@@ -11,13 +11,13 @@ import { figure } from "../support/figures.js";
 import { soak } from "../support/soak.js";
 import { Stack } from "../support/stack.js";
 
-/** The first round fills what fills once: 10,000 exits are measured, or 1,500. */
-const ROUNDS = soak(6, 4);
-const EXITS_EACH = soak(2_000, 500);
+/** The first round fills what fills once: 10,000 exits are measured, or 750 of 1,500. */
+const ROUNDS = soak(6, 2);
+const EXITS_EACH = soak(2_000, 750);
 /** Real ones of Pulse, on top of its exits as clients see them. */
 const KILLS_EACH = soak(5, 2);
 /** A promise or a timer is more; of few exits a bound is no less than the noise. */
-const LEAK_BYTES = soak(100, 1_000);
+const LEAK_BYTES = soak(200, 2_000);
 const LEAK_EMITTERS = soak(0.01, 0.1);
 
 it("#28 clients exit in mid-write, 10,000 times: no error, no leak, nobody else notices", async () => {

@@ -286,20 +286,20 @@ export class FaultProxy {
       flow.stop();
       this.#reset(flow.sink, flow.passedAt + READ_GRACE_MS);
     }
-    if (!pair.through) pair.client.resetAndDestroy();
+    if (!pair.through) reset(pair.client);
   }
 
   #reset(socket: Socket, at: number): void {
     const waitMs = at - performance.now();
     if (waitMs <= 0) {
-      socket.resetAndDestroy();
+      reset(socket);
       return;
     }
-    const reset = sleep(waitMs).then(() => {
-      socket.resetAndDestroy();
-      this.#resets.delete(reset);
+    const done = sleep(waitMs).then(() => {
+      reset(socket);
+      this.#resets.delete(done);
     });
-    this.#resets.add(reset);
+    this.#resets.add(done);
   }
 }
 
@@ -314,6 +314,23 @@ function flows({ through }: Pair): FaultFlow[] {
 /** Nobody reads any more: bytes, ends and resets wait. */
 function hold(pair: Pair): void {
   for (const flow of flows(pair)) flow.hold();
+}
+
+/** What Node holds of the kernel below a socket. */
+interface HandledSocket extends Socket {
+  readonly _handle?: { close(onClosed: () => void): void } | null;
+}
+
+/**
+ * Node cannot reset a socket that hears the other side's end while it ends its own, and
+ * forgets it: it would stay open, and the other side would wait for ever.
+ */
+function reset(socket: HandledSocket): void {
+  const handle = socket._handle;
+  socket.once("error", (error: NodeJS.ErrnoException) => {
+    if (error.syscall === "reset") handle?.close(() => socket.emit("close", true));
+  });
+  socket.resetAndDestroy();
 }
 
 async function closing(socket: Socket): Promise<void> {
