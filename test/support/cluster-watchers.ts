@@ -20,6 +20,7 @@ import {
 } from "./watch-validators.js";
 
 type Topic = "entries" | "services";
+
 /** As the protocol wants it: two intervals of bookmarks, and some time for the first message. */
 const SILENCE_MS = 11_000;
 /** Between two streams of a watcher, which may well fail if its next node is away, too. */
