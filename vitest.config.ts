@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests in real time, of whole programs, that mostly wait, and bear it if others work meanwhile. */
-const RELIABILITY_TESTS = ["test/reliability/**/*.test.ts"];
-/** Tests in real time, of whole programs: one at a time, or they would slow each other down. */
-const SYSTEM_TESTS = ["test/{contract,scenario}/**/*.test.ts", "test/package.test.ts"];
+const SCENARIO_TESTS = ["test/{reliability,scenario}/**/*.test.ts"];
+/** Tests in real time of what works all the time: one at a time, or they would slow each other down. */
+const SYSTEM_TESTS = ["test/contract/**/*.test.ts", "test/package.test.ts"];
 
 const PATIENCE = { testTimeout: 20_000, hookTimeout: 30_000 };
 
@@ -19,7 +19,7 @@ export default defineConfig({
         test: {
           name: "rooms",
           include: ["test/**/*.test.ts"],
-          exclude: [...RELIABILITY_TESTS, ...SYSTEM_TESTS],
+          exclude: [...SCENARIO_TESTS, ...SYSTEM_TESTS],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
           ...PATIENCE,
@@ -27,8 +27,8 @@ export default defineConfig({
       },
       {
         test: {
-          name: "reliability",
-          include: RELIABILITY_TESTS,
+          name: "scenarios",
+          include: SCENARIO_TESTS,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
           ...PATIENCE,
