@@ -40,6 +40,16 @@ describe("a fault proxy that is open", () => {
     expect(shown()).toMatchObject({ mode: "open", connections: 2, accepted: 2 });
   });
 
+  it("can be closed while an end passes", async () => {
+    const { here, there } = await service.pair(true);
+    proxy.delay(60_000);
+    there.socket.end();
+    await silence();
+    proxy.delay(0); // the end passes at once
+    await proxy.close();
+    await eventually(() => expect(here.ended).toBe("FIN"));
+  });
+
   it("passes an end as an end, after all that was said before it", async () => {
     const { here, there } = await service.pair();
     here.socket.end("x".repeat(1_000_000));

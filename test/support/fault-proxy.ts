@@ -316,21 +316,14 @@ function hold(pair: Pair): void {
   for (const flow of flows(pair)) flow.hold();
 }
 
-/** What Node holds of the kernel below a socket. */
-interface HandledSocket extends Socket {
-  readonly _handle?: { close(onClosed: () => void): void } | null;
-}
-
 /**
- * Node cannot reset a socket that hears the other side's end while it ends its own, and
- * forgets it: it would stay open, and the other side would wait for ever.
+ * While the end of a socket is under way Node cannot reset it, and forgets it: it would
+ * stay open, and its other side would wait for ever.
  */
-function reset(socket: HandledSocket): void {
-  const handle = socket._handle;
-  socket.once("error", (error: NodeJS.ErrnoException) => {
-    if (error.syscall === "reset") handle?.close(() => socket.emit("close", true));
-  });
-  socket.resetAndDestroy();
+function reset(socket: Socket): void {
+  const isEnding = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+  if (isEnding) socket.once("finish", () => socket.resetAndDestroy());
+  else socket.resetAndDestroy();
 }
 
 async function closing(socket: Socket): Promise<void> {
