@@ -20,7 +20,7 @@ const KILLS_EACH = soak(5, 2);
 const LEAK_BYTES = soak(200, 2_000);
 const LEAK_EMITTERS = soak(0.01, 0.1);
 
-it("#28 clients exit in mid-write, 10,000 times: no error, no leak, nobody else notices", async () => {
+it("#28 clients exit in mid-write, thousands of times: no error, no leak, nobody else notices", async () => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   const report = await exitClients(stack, ROUNDS, EXITS_EACH);
@@ -31,7 +31,7 @@ it("#28 clients exit in mid-write, 10,000 times: no error, no leak, nobody else 
   expect(emittersEach(report)).not.toBeGreaterThan(LEAK_EMITTERS); // or it is not known
 });
 
-it("#28 Pulse exits in mid-write, 10,000 times as its clients see it: no error, no leak", async () => {
+it("#28 Pulse exits in mid-write, thousands of times as its clients see it: no error, no leak", async () => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   const report = await exitPulse(stack, ROUNDS, EXITS_EACH, KILLS_EACH);

@@ -26,7 +26,7 @@ const SETTLE_MS = 3_000;
 /** So that the history is full when the warm-up is over. */
 const SERVE_ARGS = ["--history-changes", "200"];
 
-it("#32 two hours of churn in ten minutes leave memory and handles as they were", async () => {
+it("#32 churn, of two hours in ten minutes if it is not cut short, leaves memory and handles as they were", async () => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   const pulse = await stack.startPulse(EMITTER_PROBE, SERVE_ARGS);
