@@ -177,8 +177,9 @@ describe.concurrent("services that lapse", () => {
     const stoppedAt = Date.now();
     const [expiredAt = 0] = await haveLapsed(connection, id, { reason: "expired" });
     expect(expiredAt - stoppedAt).toBeLessThan(TTL_MS + 2_000);
+    const wokenAt = monotonicNow();
     one.program.kill("SIGCONT");
-    await stack.entryIs("one-0", "ONLINE");
+    await one.each("reconnected", wokenAt); // ONLINE is it a moment before it has a stream
 
     const killedAt = Date.now();
     await one.kill();
