@@ -148,9 +148,12 @@ describe.concurrent("ownership", () => {
         pulse.kill("SIGKILL");
         await pulse.exit;
       };
+      /** Resolves when both services are back, to when Pulse listened and they came. */
       const startPulse = async () => {
+        const startedAt = monotonicNow();
         pulse = await stack.startPulse();
-        return monotonicNow();
+        const listeningAt = monotonicNow();
+        return { listeningAt, back: await members.each("reconnected", startedAt) };
       };
       const entry = async () => (await stack.entries()).get("box-0");
 
@@ -159,8 +162,7 @@ describe.concurrent("ownership", () => {
         update(members, "box-0", version);
         await sleep(100); // between attempts that fail, and beside them
       }
-      const listeningAt = await startPulse();
-      const back = await members.each("reconnected", listeningAt);
+      const { listeningAt, back } = await startPulse();
       const backAt = back.find(({ member }) => member === "box-0")?.at ?? Number.NaN;
       figure(18, "ms from Pulse's return until the newest spec is there", backAt - listeningAt);
       expect(await entry()).toMatchObject(seenAs(6));
@@ -178,7 +180,7 @@ describe.concurrent("ownership", () => {
         expect(updated).toBeDefined();
       });
       await killPulse();
-      await members.each("reconnected", await startPulse());
+      await startPulse();
       expect(await entry()).toMatchObject(seenAs(7));
       expect(await generationOf(stack, "box-0")).toBe(3n);
 
@@ -186,7 +188,7 @@ describe.concurrent("ownership", () => {
       update(members, "box-0", 8);
       await killPulse();
       update(members, "box-0", 9);
-      await members.each("reconnected", await startPulse());
+      await startPulse();
       expect(await entry()).toMatchObject(seenAs(9));
       await eventually(() => expect(watched.versions.at(-1)).toBe(9));
       expect([

@@ -37,10 +37,11 @@ it.concurrent(`#2 Pulse away for ${AWAY_MS / 1_000} s has everybody back within 
   pulse.kill("SIGKILL");
   await pulse.exit;
   await sleep(AWAY_MS);
+  const startedAt = monotonicNow();
   await stack.startPulse();
   const returnedAt = monotonicNow();
   const returnedWallAt = Date.now();
-  const back = await members.each("reconnected", returnedAt, 35_000);
+  const back = await members.each("reconnected", startedAt, 35_000);
   const tookMs = [slowestMs(back, returnedAt)];
   for (const haul of hauls) {
     const { time } = await haul.line("haul.reconnected", 0, 35_000);

@@ -45,8 +45,9 @@ export class MovingPulse {
 
   /** From now on the name means the new address. Returns the moment. */
   async rename(): Promise<number> {
+    const renamedAt = monotonicNow();
     await this.names.set({ [NAME]: [NEW] });
-    return monotonicNow();
+    return renamedAt;
   }
 
   /** How long after `since` the last member was there with the lease that it had, ms. */
