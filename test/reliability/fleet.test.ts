@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from "vitest";
 import { figure } from "../support/figures.js";
-import { restartUnder, servicesByStatus } from "../support/fleet-restart.js";
+import { newestRevision, restartUnder, servicesByStatus } from "../support/fleet-restart.js";
 import { FleetWatchers } from "../support/fleet-watchers.js";
 import { MemberFleet } from "../support/member-fleet.js";
 import { Stack } from "../support/stack.js";
@@ -25,7 +25,7 @@ it("#8 a fleet whose Pulse was killed is back as it was, and not in a crowd", as
   );
   expect(failures).toEqual([]);
   expect(await servicesByStatus(stack)).toEqual({ ONLINE: SIZE });
-  await watchers.areLive();
+  await watchers.areLive(await newestRevision(stack));
   const [watcher] = watchers.watchers;
   // Not even for a moment was anybody OFFLINE.
   expect([watcher?.snapshots, watcher?.changes]).toEqual([1, []]);

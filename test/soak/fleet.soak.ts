@@ -3,7 +3,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { figure } from "../support/figures.js";
 import { drainUnder } from "../support/fleet-drain.js";
-import { type Restart, restartUnder, servicesByStatus } from "../support/fleet-restart.js";
+import {
+  newestRevision,
+  type Restart,
+  restartUnder,
+  servicesByStatus,
+} from "../support/fleet-restart.js";
 import { FleetWatchers } from "../support/fleet-watchers.js";
 import { MemberFleet } from "../support/member-fleet.js";
 import type { RunningProgram } from "../support/processes.js";
@@ -106,7 +111,7 @@ describe(`${SIZE} clients`, () => {
       }
       if (data === "emptied") return;
       // Not even for a moment was anybody OFFLINE.
-      await watchers.areLive();
+      await watchers.areLive(await newestRevision(stack));
       const [watcher] = watchers.watchers;
       expect([watcher?.snapshots, watcher?.changes]).toEqual([1, []]);
     });

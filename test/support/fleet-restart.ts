@@ -79,6 +79,11 @@ function failuresOf(
   });
 }
 
+/** Of all that has happened so far. */
+export async function newestRevision(stack: Stack): Promise<bigint> {
+  return (await stack.connect().registry.listServices({ pageSize: 1 })).revision;
+}
+
 /** How many services Pulse says are in each status. */
 export async function servicesByStatus(stack: Stack): Promise<Readonly<Record<string, number>>> {
   const { registry } = stack.connect();

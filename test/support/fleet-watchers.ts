@@ -60,10 +60,12 @@ export class FleetWatchers {
     });
   }
 
-  /** Waits until each has an open stream, and knows all up to that revision. */
+  /** Waits until each has an open stream and a whole state, and knows all up to that revision. */
   async areLive(revision = 0n, withinMs?: number): Promise<void> {
     await eventually(() => {
-      const behind = this.watchers.filter((it) => !it.isLive || it.revision < revision);
+      const behind = this.watchers.filter(
+        (it) => !it.isLive || it.snapshots === 0 || it.revision < revision,
+      );
       const [first] = behind;
       if (first)
         throw new Error(
