@@ -28,8 +28,11 @@ const STOPPED: Restart = { signal: "SIGTERM", awayMs: 0, data: "kept" };
 const MOST_MEANS = 3;
 /** Within which the last one is back. */
 const BACK_MS = 30_000;
-/** Before that backoffs are not fresh again, and a second loss is answered more slowly. */
-const QUIET_MS = 16_000;
+/**
+ * Before that backoffs are not fresh again, and a second loss is answered more slowly: a
+ * TTL of answered heartbeats, and the interval until the next answer tells that it is over.
+ */
+const QUIET_MS = 21_000;
 
 const RESTARTS: readonly (Restart & { readonly isInARow?: true })[] = soak(
   [
