@@ -6,7 +6,7 @@ import { it } from "vitest";
 import { eventually } from "../support/eventually.js";
 import { FaultProxy } from "../support/fault-proxy.js";
 import { figure } from "../support/figures.js";
-import { type MemberEvent, monotonicNow } from "../support/members.js";
+import { type MemberEvent, monotonicNow, slowestMs } from "../support/members.js";
 import { SilentServer } from "../support/silent-server.js";
 import { Stack } from "../support/stack.js";
 
@@ -132,7 +132,3 @@ it.concurrent("#25 a process that stood still for longer than its TTL is back at
     expect([...new Set(reasons)]).toEqual(["registered"]);
   }
 }, 60_000);
-
-function slowestMs(events: readonly MemberEvent[], since: number): number {
-  return Math.max(...events.map(({ at }) => at - since));
-}

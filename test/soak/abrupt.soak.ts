@@ -1,11 +1,12 @@
 import { expect, it, onTestFinished } from "vitest";
 import {
   type ExitReport,
-  emittersEach,
   exitClients,
   exitPulse,
   handlesOf,
   heapEach,
+  type LeakBounds,
+  leavesNothing,
 } from "../support/abrupt-exits.js";
 import { figure } from "../support/figures.js";
 import { soak } from "../support/soak.js";
@@ -17,18 +18,14 @@ const EXITS_EACH = soak(2_000, 750);
 /** Real ones of Pulse, on top of its exits as clients see them. */
 const KILLS_EACH = soak(5, 2);
 /** A promise or a timer is more; of few exits a bound is no less than the noise. */
-const LEAK_BYTES = soak(200, 2_000);
-const LEAK_EMITTERS = soak(0.01, 0.1);
+const LEAK: LeakBounds = soak({ bytes: 200, emitters: 0.01 }, { bytes: 2_000, emitters: 0.1 });
 
 it("#28 clients exit in mid-write, thousands of times: no error, no leak, nobody else notices", async () => {
   const stack = await Stack.create();
   onTestFinished(() => stack.stop());
   const report = await exitClients(stack, ROUNDS, EXITS_EACH);
   tell("clients", "Pulse", report);
-  expect(report.errors).toEqual([]);
-  expect(new Set(handlesOf(report)).size).toBe(1);
-  expect(heapEach(report)).toBeLessThan(LEAK_BYTES);
-  expect(emittersEach(report)).not.toBeGreaterThan(LEAK_EMITTERS); // or it is not known
+  leavesNothing(expect, report, LEAK);
 });
 
 it("#28 Pulse exits in mid-write, thousands of times as its clients see it: no error, no leak", async () => {
@@ -37,10 +34,7 @@ it("#28 Pulse exits in mid-write, thousands of times as its clients see it: no e
   const report = await exitPulse(stack, ROUNDS, EXITS_EACH, KILLS_EACH);
   tell("Pulse", "a client's process", report);
   figure(28, "kills of Pulse among them", ROUNDS * KILLS_EACH);
-  expect(report.errors).toEqual([]);
-  expect(new Set(handlesOf(report)).size).toBe(1);
-  expect(heapEach(report)).toBeLessThan(LEAK_BYTES);
-  expect(emittersEach(report)).not.toBeGreaterThan(LEAK_EMITTERS); // or it is not known
+  leavesNothing(expect, report, LEAK);
 });
 
 function tell(who: string, whose: string, report: ExitReport): void {

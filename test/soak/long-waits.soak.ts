@@ -6,7 +6,7 @@ import { registerWithRetry } from "../../src/client/index.js";
 import { eventually } from "../support/eventually.js";
 import { FaultProxy } from "../support/fault-proxy.js";
 import { figure } from "../support/figures.js";
-import { type MemberEvent, type Members, monotonicNow } from "../support/members.js";
+import { type Members, monotonicNow, slowestMs } from "../support/members.js";
 import { MovingPulse } from "../support/moving-pulse.js";
 import { soak } from "../support/soak.js";
 import { Stack } from "../support/stack.js";
@@ -181,10 +181,6 @@ async function areUntouched({ expect }: TestContext, stack: Stack, members: Memb
     const reasons = await stack.reasons(events[0]?.serviceId ?? "");
     expect([...new Set(reasons)]).toEqual(["registered"]);
   }
-}
-
-function slowestMs(events: readonly MemberEvent[], since: number): number {
-  return Math.max(...events.map(({ at }) => at - since));
 }
 
 function timesSaid(lines: readonly Readonly<Record<string, unknown>>[], msg: string): number {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ExpectStatic } from "vitest";
 import {
   type DownloadClient,
   type Registration,
@@ -42,13 +43,27 @@ export interface ExitReport {
   readonly errors: readonly unknown[];
 }
 
+/** What an exit may leave behind of the noise of few of them. */
+export interface LeakBounds {
+  readonly bytes: number;
+  readonly emitters: number;
+}
+
+/** No error, no leak: all that is promised of those who stayed. */
+export function leavesNothing(expect: ExpectStatic, report: ExitReport, bounds: LeakBounds): void {
+  expect(report.errors).toEqual([]);
+  expect(new Set(handlesOf(report)).size).toBe(1);
+  expect(heapEach(report)).toBeLessThan(bounds.bytes);
+  expect(emittersEach(report)).not.toBeGreaterThan(bounds.emitters); // or it is not known
+}
+
 /** Heap that each exit has left behind, in bytes, from the first sample on. */
 export function heapEach({ samples }: ExitReport): number {
   return growthEach(samples.map(({ exits, memory }) => [exits, memory.heapUsed]));
 }
 
 /** Sockets, sessions, streams and calls that each exit has left behind; NaN before Node 20.13. */
-export function emittersEach({ samples }: ExitReport): number {
+function emittersEach({ samples }: ExitReport): number {
   return growthEach(samples.map(({ exits, memory }) => [exits, memory.emitters ?? Number.NaN]));
 }
 

@@ -72,6 +72,11 @@ export function monotonicNow(): number {
   return Number(process.hrtime.bigint() / 1_000n) / 1_000;
 }
 
+/** How long after `since` the last of these events was, ms. */
+export function slowestMs(events: readonly MemberEvent[], since: number): number {
+  return Math.max(...events.map(({ at }) => at - since));
+}
+
 /** Services that stay registered, in a process of their own: see `programs/members.ts`. */
 export class Members {
   private constructor(

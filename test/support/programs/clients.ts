@@ -12,6 +12,7 @@ import {
 import type { ClientsCommand, ClientsConfig } from "../clients.js";
 import { HeartbeatClient } from "../heartbeat-client.js";
 import { HAUL } from "../pulse.js";
+import { say } from "../say.js";
 
 /** Longer than a call takes, so that none is left when callers rest. */
 const CALM_MS = 200;
@@ -135,8 +136,4 @@ function tell(): void {
     watches.filter((isLive) => isLive()).length +
     callers.filter(Boolean).length;
   say({ msg: "clients", well, losses });
-}
-
-function say(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
 }

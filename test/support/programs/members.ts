@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { type Registration, startRegistration } from "../../../src/client/index.js";
 import type { MembersCommand, MembersConfig } from "../members.js";
+import { say } from "../say.js";
 
 const config = JSON.parse(process.argv[2] ?? "") as MembersConfig;
 const members = new Map<string, Registration>();
@@ -61,10 +62,4 @@ async function carryOut(command: MembersCommand): Promise<void> {
 async function readToken(member: string, file: string): Promise<string> {
   say({ msg: "token-asked", member });
   return (await readFile(file, "utf8")).trim();
-}
-
-/** With the time of the host's monotonic clock, which all its processes share. */
-function say(line: object): void {
-  const at = Number(process.hrtime.bigint() / 1_000n) / 1_000;
-  process.stdout.write(`${JSON.stringify({ at, ...line })}\n`);
 }

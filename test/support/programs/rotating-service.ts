@@ -2,7 +2,9 @@
 // that over to Pulse. Says when it did what.
 import { createInterface } from "node:readline";
 import { startRegistration } from "../../../src/client/index.js";
+import { monotonicNow } from "../members.js";
 import type { RotatingServiceConfig } from "../rotating-service.js";
+import { say } from "../say.js";
 
 const config = JSON.parse(process.argv[2] ?? "") as RotatingServiceConfig;
 const { pulse, token, name, url, username } = config;
@@ -22,9 +24,9 @@ registration.subscribe(({ type }) => say({ msg: `service.${type}` }));
 createInterface({ input: process.stdin }).on("line", (password) => void rotate(password));
 
 async function rotate(password: string): Promise<void> {
-  const askedAt = now();
+  const askedAt = monotonicNow();
   await setPreferences({ web_ui_password: password });
-  const changedAt = now();
+  const changedAt = monotonicNow();
   registration.update({ credentials: { apiKey: password, state: "verified" } });
   say({ msg: "service.rotated", askedAt, changedAt });
 }
@@ -42,13 +44,4 @@ async function setPreferences(preferences: object): Promise<void> {
     body: new URLSearchParams({ json: JSON.stringify(preferences) }),
   });
   if (!response.ok) throw new Error(`setPreferences: ${response.status}`);
-}
-
-/** Of the host's monotonic clock, which all its processes share. */
-function now(): number {
-  return Number(process.hrtime.bigint() / 1_000n) / 1_000;
-}
-
-function say(line: object): void {
-  process.stdout.write(`${JSON.stringify({ at: now(), ...line })}\n`);
 }

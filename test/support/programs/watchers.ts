@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { watchDownloadClients } from "../../../src/client/index.js";
-import { monotonicNow } from "../members.js";
+import { say } from "../say.js";
 import { shownText } from "../shown-text.js";
 import type { WatchersConfig } from "../watchers.js";
 
@@ -32,8 +32,4 @@ async function tell(watcher: number, watch: (typeof watches)[number]): Promise<v
       ...("item" in event ? { name: event.item.name, reason: event.reason } : {}),
       ...("error" in event ? { error: event.error.message } : {}),
     });
-}
-
-function say(line: object): void {
-  process.stdout.write(`${JSON.stringify({ at: monotonicNow(), ...line })}\n`);
 }
