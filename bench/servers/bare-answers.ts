@@ -86,6 +86,7 @@ export function answerRegister({ instanceId, service: spec }: RegisterRequest): 
     epoch: ID,
     revision,
     instanceSecret: "",
+    instanceToken: "",
     downloadClient: { ...ENTRY_TEMPLATE, name: spec?.name ?? "", username: "" },
   };
 }

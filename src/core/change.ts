@@ -21,7 +21,7 @@ export type ChangeReason =
 
 /** What an operator did by hand, with the name of his token. */
 export type OperatorReason =
-  `${"created" | "edited" | "deleted" | "restored" | "tested"} by ${string}`;
+  `${"created" | "edited" | "deleted" | "restored" | "tested" | "approved"} by ${string}`;
 
 /** One thing that a commit changed. */
 export interface Change {

@@ -136,14 +136,19 @@ export function resolveEntry(
   return { entry, service, facts };
 }
 
-/** Whether managers see it: nobody deleted it, and its service is there. */
+/** Whether managers see it: nobody deleted it, and its service is there and approved. */
 export function isVisible({ entry, service }: ResolvedEntry): boolean {
   if (entry.deletedAt !== undefined) return false;
   return entry.origin.source === "manual" || isDownloadClient(service);
 }
 
 function isDownloadClient(service: ServiceRecord | undefined): boolean {
-  return service !== undefined && !service.removed && service.spec.type === DOWNLOAD_CLIENT_TYPE;
+  return (
+    service !== undefined &&
+    !service.removed &&
+    service.approved &&
+    service.spec.type === DOWNLOAD_CLIENT_TYPE
+  );
 }
 
 /** Nobody watches over it, so it is taken for usable, and the reason says why. */

@@ -27,6 +27,8 @@ export interface RegisterRequest {
   readonly ttlMs: number;
   /** The lease that the registrant says it holds; empty if none. */
   readonly heldLeaseId: string;
+  /** Id of the caller's token. */
+  readonly tokenId: string;
   /** Whether the stream of a lease is open, here or at the node that holds it; asked at the last moment. */
   readonly isAttached: (leaseId: string, holding: Holding | undefined) => boolean;
 }
@@ -78,6 +80,8 @@ export function register(
       lastSeenAt: context.at,
       createdAt: before?.createdAt ?? context.at,
       revision: context.revision,
+      approved: true,
+      tokenId: request.tokenId,
       removed: false,
     };
     return {

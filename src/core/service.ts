@@ -76,6 +76,10 @@ export interface ServiceRecord extends Presence {
   readonly createdAt: number;
   /** Revision of its newest change. */
   readonly revision: bigint;
+  /** False while it waits for an operator's approval, and managers do not see it. */
+  readonly approved: boolean;
+  /** Id of the token with which it registered last. */
+  readonly tokenId: string;
   /** Deregistered or forgotten: the row keeps only the identity, its secret and its generation alive. */
   readonly removed: boolean;
 }

@@ -1,7 +1,7 @@
 import type { Change, UnstampedCommit } from "./change.js";
 import { type Command, commitOf, type DecisionContext } from "./decision.js";
 import { DomainError, notFound } from "./errors.js";
-import type { Scope, TokenRecord } from "./token.js";
+import { PLAIN_TOKEN, type Scope, type TokenRecord } from "./token.js";
 
 /** Stores a token whose id and hash were made outside. */
 export function createToken(token: {
@@ -11,7 +11,7 @@ export function createToken(token: {
   readonly hash: string;
 }): Command<TokenRecord> {
   return (context) => {
-    const record: TokenRecord = { ...token, createdAt: context.at, revokedAt: undefined };
+    const record: TokenRecord = { ...PLAIN_TOKEN, ...token, createdAt: context.at };
     return { commit: commitToken(context, record, "token created"), outcome: record };
   };
 }

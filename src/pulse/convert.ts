@@ -71,6 +71,7 @@ const SCOPES: Readonly<Record<Scope, ProtoScope>> = {
   discover: ProtoScope.DISCOVER,
   observe: ProtoScope.OBSERVE,
   admin: ProtoScope.ADMIN,
+  join: ProtoScope.JOIN,
 };
 
 /** The word for an enum value of the wire, or undefined for UNSPECIFIED and values we do not know. */

@@ -186,6 +186,7 @@ const REPORTABLE: Readonly<Record<ServiceStatus, "online" | "degraded" | undefin
   [ServiceStatus.ONLINE]: "online",
   [ServiceStatus.DEGRADED]: "degraded",
   [ServiceStatus.OFFLINE]: undefined,
+  [ServiceStatus.PENDING]: undefined,
 };
 
 const LOST_REASONS: Readonly<Record<LeaseLostReason, ProtoReason>> = {

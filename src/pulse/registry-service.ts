@@ -1,6 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type {
+  ApproveServiceRequest,
+  ApproveServiceResponseSchema,
   DeregisterRequest,
   DeregisterResponseSchema,
   GetServiceRequest,
@@ -15,6 +17,7 @@ import type {
   WatchServicesRequest,
   WatchServicesResponse,
 } from "../../gen/pulse/v1/registry_service_pb.js";
+import { approve } from "../core/approval.js";
 import { isVisible, resolveEntry } from "../core/entry.js";
 import { SECRET_RULE, USERNAME_RULE } from "../core/entry-fields.js";
 import { collect, type FieldViolation, invalid, invalidField, notFound } from "../core/errors.js";
@@ -75,6 +78,7 @@ export const REGISTRY_SCOPES: ScopeTable<typeof RegistryService> = {
   getService: ["observe", "discover"],
   watchServices: ["observe", "discover"],
   explainService: ["observe", "discover"],
+  approveService: ["admin"],
 };
 
 export interface RegistryServiceOptions {
@@ -103,6 +107,7 @@ export function createRegistryService(
       const stale = await freshenFor(context, registry);
       return { ...explain(id, { catalog: registry.catalog, history, leases }), stale };
     },
+    approveService: (request, context) => handleApprove(request, context, options),
   };
 }
 
@@ -113,6 +118,7 @@ async function handleRegister(
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
   const checked = checkRegister(
     request,
+    callerOf(context).tokenId,
     policy,
     (leaseId, holding) =>
       leases.isAttached(leaseId) || (holding?.leaseId === leaseId && holding.nodeId !== undefined),
@@ -141,6 +147,7 @@ async function handleRegister(
 
 function checkRegister(
   request: RegisterRequest,
+  tokenId: string,
   policy: LeasePolicy,
   isAttached: CheckedRegister["isAttached"],
 ): CheckedRegister {
@@ -175,6 +182,7 @@ function checkRegister(
     statusReason: request.statusReason,
     ttlMs,
     heldLeaseId: request.leaseId,
+    tokenId,
     isAttached,
   };
 }
@@ -266,6 +274,20 @@ function readFilter(
   const filter = { type, capabilities, statuses };
   checkServiceFilter(filter);
   return filter;
+}
+
+async function handleApprove(
+  { id }: ApproveServiceRequest,
+  context: HandlerContext,
+  { registry, leases }: RegistryServiceOptions,
+): Promise<MessageInitShape<typeof ApproveServiceResponseSchema>> {
+  if (id === "") throw invalidField("id", "is required");
+  const { service, revision } = await runFor(
+    context,
+    registry,
+    approve(id, callerOf(context).tokenName),
+  );
+  return { service: serviceOf(service, leases.lastSeenAt(service)), revision };
 }
 
 async function handleGetService(

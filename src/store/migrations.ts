@@ -6,7 +6,12 @@ import { StoreOpenError } from "./store.js";
 export type Migration = (db: Kysely<Schema>) => Promise<void>;
 
 /** Append only: a store remembers how many of them it has had. */
-export const MIGRATIONS: readonly Migration[] = [createTables, addOperators, addNodes];
+export const MIGRATIONS: readonly Migration[] = [
+  createTables,
+  addOperators,
+  addNodes,
+  addSafeguards,
+];
 
 /**
  * Brings a store to the newest schema, all in one transaction.
@@ -174,4 +179,39 @@ async function addNodes(db: Kysely<Schema>): Promise<void> {
     .execute();
   await db.schema.alterTable("services").addColumn("node_id", "text").execute();
   await db.schema.alterTable("services").addColumn("lapses_at", "double precision").execute();
+}
+
+/** Tokens that end, join and belong to one instance; approval; the audit log. */
+async function addSafeguards(db: Kysely<Schema>): Promise<void> {
+  const added = [
+    ["tokens", "expires_at", "double precision", undefined],
+    ["tokens", "max_uses", "double precision", 0],
+    ["tokens", "uses", "double precision", 0],
+    ["tokens", "instance_id", "text", ""],
+    ["tokens", "joined_with", "text", ""],
+    ["tokens", "last_used_at", "double precision", undefined],
+    ["services", "approved", "integer", 1],
+    ["services", "token_id", "text", ""],
+  ] as const;
+  for (const [table, name, type, value] of added)
+    await db.schema
+      .alterTable(table)
+      .addColumn(name, type, (column) =>
+        value === undefined ? column : column.notNull().defaultTo(value),
+      )
+      .execute();
+  await db.schema
+    .createTable("audit")
+    .addColumn("id", "bigint", (column) => column.primaryKey().notNull())
+    .addColumn("at", "double precision", (column) => column.notNull())
+    .addColumn("action", "text", (column) => column.notNull())
+    .addColumn("token_id", "text", (column) => column.notNull())
+    .addColumn("token_name", "text", (column) => column.notNull())
+    .addColumn("address", "text", (column) => column.notNull())
+    .addColumn("subject", "text", (column) => column.notNull())
+    .addColumn("subject_id", "text", (column) => column.notNull())
+    .addColumn("subject_name", "text", (column) => column.notNull())
+    .addColumn("detail", "text", (column) => column.notNull())
+    .addColumn("count", "double precision", (column) => column.notNull())
+    .execute();
 }

@@ -43,6 +43,8 @@ export function serviceRow(record: ServiceRecord, secrets: Secrets): ServiceRow 
     last_seen_at: record.lastSeenAt,
     created_at: record.createdAt,
     rev: record.revision,
+    approved: Number(record.approved),
+    token_id: record.tokenId,
     removed: Number(record.removed),
   };
 }
@@ -68,6 +70,8 @@ export function serviceRecord(row: StoredService, secrets: Secrets): ServiceReco
     lastSeenAt: row.last_seen_at,
     createdAt: row.created_at,
     revision: row.rev,
+    approved: row.approved === 1n,
+    tokenId: row.token_id,
     removed: row.removed === 1n,
   };
 }
@@ -169,6 +173,11 @@ export function tokenRow(record: TokenRecord): TokenRow {
     hash: record.hash,
     created_at: record.createdAt,
     revoked_at: record.revokedAt ?? null,
+    expires_at: record.expiresAt ?? null,
+    max_uses: record.maxUses,
+    uses: record.uses,
+    instance_id: record.instanceId,
+    joined_with: record.joinedWith,
   };
 }
 
@@ -180,6 +189,12 @@ export function tokenRecord(row: StoredToken): TokenRecord {
     hash: row.hash,
     createdAt: row.created_at,
     revokedAt: row.revoked_at ?? undefined,
+    expiresAt: row.expires_at ?? undefined,
+    maxUses: row.max_uses,
+    uses: row.uses,
+    instanceId: row.instance_id,
+    joinedWith: row.joined_with,
+    lastUsedAt: row.last_used_at ?? undefined,
   };
 }
 
@@ -254,6 +269,7 @@ export function commitOfFeed({ rev, stamp, body }: StoredFeed, secrets: Secrets)
           lease_active: BigInt(row.lease_active),
           lease_credited: BigInt(row.lease_credited),
           rev: BigInt(row.rev),
+          approved: BigInt(row.approved),
           removed: BigInt(row.removed),
         },
         secrets,

@@ -16,6 +16,7 @@ export interface Schema {
   services: ServicesTable;
   download_clients: DownloadClientsTable;
   tokens: TokensTable;
+  audit: AuditTable;
 }
 
 type Int = ColumnType<bigint, bigint | number, bigint | number>;
@@ -105,6 +106,8 @@ interface ServicesTable {
   last_seen_at: number;
   created_at: number;
   rev: Int;
+  approved: Flag;
+  token_id: string;
   removed: Flag;
   /** In a shared store: the node that has the instance's stream, or null. */
   node_id: ColumnType<string | null, never, string | null>;
@@ -143,6 +146,29 @@ interface TokensTable {
   hash: string;
   created_at: number;
   revoked_at: number | null;
+  expires_at: number | null;
+  max_uses: number;
+  uses: number;
+  instance_id: string;
+  joined_with: string;
+  /** Written apart from commits. */
+  last_used_at: ColumnType<number | null, never, number | null>;
+}
+
+/** Append only: a trigger refuses updates. One row for each thing that somebody did. */
+interface AuditTable {
+  /** Grows by one, in the order of the commits, which hold the clock. */
+  id: Int;
+  at: number;
+  action: string;
+  token_id: string;
+  token_name: string;
+  address: string;
+  subject: string;
+  subject_id: string;
+  subject_name: string;
+  detail: string;
+  count: number;
 }
 
 export type ChangeLogRow = Insertable<ChangeLogTable>;
@@ -155,4 +181,6 @@ export type StoredService = Omit<Selectable<ServicesTable>, "node_id" | "lapses_
 export type DownloadClientRow = Insertable<DownloadClientsTable>;
 export type StoredDownloadClient = Selectable<DownloadClientsTable>;
 export type TokenRow = Insertable<TokensTable>;
+export type AuditRow = Insertable<AuditTable>;
+export type StoredAudit = Selectable<AuditTable>;
 export type StoredToken = Selectable<TokensTable>;

@@ -93,6 +93,7 @@ async function startNode(host: string, port = 0): Promise<Node & { readonly port
     getService: missing,
     watchServices: missing,
     explainService: missing,
+    approveService: missing,
   };
   const entries: ServiceImpl<typeof DownloadClientService> = {
     async *watchDownloadClients(request, context) {

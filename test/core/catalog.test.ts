@@ -10,6 +10,7 @@ import {
   updateEntry,
 } from "../../src/core/entry-command.js";
 import { deregister, register } from "../../src/core/registration.js";
+import { PLAIN_TOKEN } from "../../src/core/token.js";
 import { createToken, revokeToken } from "../../src/core/token-command.js";
 import { Decisions, hashOf, registerRequest } from "../support/decisions.js";
 
@@ -272,9 +273,7 @@ describe("a catalog that is replaced", () => {
         id: `gone ${entry.id}`,
         name: `gone ${entry.name}`,
       })),
-      tokens: [
-        { id: "gone", name: "gone", scopes: [], hash: "", createdAt: 0, revokedAt: undefined },
-      ],
+      tokens: [{ ...PLAIN_TOKEN, id: "gone", name: "gone", scopes: [], hash: "", createdAt: 0 }],
     });
     catalog.replace(records);
     expect(catalog).toEqual(Catalog.load(records));

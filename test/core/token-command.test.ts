@@ -1,5 +1,6 @@
 import { beforeEach, expect, it } from "vitest";
 import { DomainError } from "../../src/core/errors.js";
+import { PLAIN_TOKEN } from "../../src/core/token.js";
 import { createToken, revokeToken } from "../../src/core/token-command.js";
 import { Decisions } from "../support/decisions.js";
 
@@ -29,12 +30,12 @@ it("a new token is a commit of its own, with nothing of it but the hash", () => 
     entries: [],
   });
   expect(decisions.catalog.token("one")).toEqual({
+    ...PLAIN_TOKEN,
     id: "one",
     name: "one",
     scopes: ["observe"],
     hash: "hash of one",
     createdAt: 1_000,
-    revokedAt: undefined,
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { DomainError } from "../../src/core/errors.js";
-import type { Scope, TokenRecord } from "../../src/core/token.js";
+import { PLAIN_TOKEN, type Scope, type TokenRecord } from "../../src/core/token.js";
 import { authenticate, callerOf } from "../../src/pulse/authenticate.js";
 import { newToken } from "../../src/pulse/tokens.js";
 import { handlerContext } from "../support/handler-context.js";
@@ -9,12 +9,12 @@ import { seededRandom } from "../support/seeded-random.js";
 
 const made = newToken(seededRandom());
 const record: TokenRecord = {
+  ...PLAIN_TOKEN,
   id: made.id,
   name: "haul",
   scopes: ["register"],
   hash: made.hash,
   createdAt: 0,
-  revokedAt: undefined,
 };
 
 function call(header: Record<string, string>, needed: readonly Scope[] = ["register"]) {

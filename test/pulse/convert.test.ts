@@ -79,7 +79,7 @@ describe("an enum of a request", () => {
   it("that has to be said is refused if it is not", () => {
     expect(readScope(Scope.ADMIN, "scopes[0]")).toBe("admin");
     expect(refusalOf(() => readScope(Scope.UNSPECIFIED, "scopes[0]"))).toBe(
-      "scopes[0]: must be one of register, discover, observe, admin",
+      "scopes[0]: must be one of register, discover, observe, admin, join",
     );
   });
 });

@@ -8,7 +8,7 @@ import {
   RegistryService,
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { invalidField } from "../../src/core/errors.js";
-import type { TokenRecord } from "../../src/core/token.js";
+import { PLAIN_TOKEN, type TokenRecord } from "../../src/core/token.js";
 import { callerOf } from "../../src/pulse/authenticate.js";
 import { type GuardOptions, guard } from "../../src/pulse/guard.js";
 import { REGISTRY_SCOPES } from "../../src/pulse/registry-service.js";
@@ -23,12 +23,12 @@ type Implementation = ServiceImpl<typeof RegistryService>;
 
 const made = newToken(seededRandom());
 const record: TokenRecord = {
+  ...PLAIN_TOKEN,
   id: made.id,
   name: "test",
   scopes: ["register", "observe"],
   hash: made.hash,
   createdAt: 0,
-  revokedAt: undefined,
 };
 
 let log: ReturnType<typeof recordingLog>;
@@ -59,6 +59,7 @@ function guarded(handlers: Partial<Implementation>): Implementation {
     getService: unused,
     watchServices: unused,
     explainService: unused,
+    approveService: unused,
     ...handlers,
   };
   return guard(RegistryService, implementation, REGISTRY_SCOPES, {

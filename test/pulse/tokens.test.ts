@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DomainError } from "../../src/core/errors.js";
-import type { TokenRecord } from "../../src/core/token.js";
+import { PLAIN_TOKEN, type TokenRecord } from "../../src/core/token.js";
 import { revokeToken } from "../../src/core/token-command.js";
 import { createRegistry, type Registry } from "../../src/pulse/registry.js";
 import { hashSecret, newToken, prepareTokenFiles, verifyToken } from "../../src/pulse/tokens.js";
@@ -18,12 +18,12 @@ const UNKNOWN = `pulse_${"0".repeat(16)}_${"A".repeat(43)}`;
 describe("a token", () => {
   const made = newToken(random);
   const record: TokenRecord = {
+    ...PLAIN_TOKEN,
     id: made.id,
     name: "haul",
     scopes: ["register"],
     hash: made.hash,
     createdAt: 0,
-    revokedAt: undefined,
   };
 
   function verify(authorization: string | undefined, known: TokenRecord = record) {

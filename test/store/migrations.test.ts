@@ -1,6 +1,8 @@
 import { type Kysely, sql } from "kysely";
 import { expect, it } from "vitest";
 import { newOperatorFields } from "../../src/core/entry.js";
+import type { ServiceRecord } from "../../src/core/service.js";
+import type { TokenRecord } from "../../src/core/token.js";
 import { Secrets } from "../../src/lib/sealing.js";
 import { MIGRATIONS, type Migration, migrate } from "../../src/store/migrations.js";
 import { changeLogRows, downloadClientRow, serviceRow, tokenRow } from "../../src/store/records.js";
@@ -39,6 +41,21 @@ async function insert(db: Kysely<Schema>, table: string, row: object): Promise<v
   await sql`insert into ${sql.table(table)} (${names}) values (${values})`.execute(db);
 }
 
+/** A service as it was before some had to wait for approval. */
+const oldService = (change: Partial<ServiceRecord> = {}) =>
+  serviceRecord({ tokenId: "", ...change });
+
+/** Rows without the columns that came with version 4. */
+function oldServiceRow(service: ServiceRecord): object {
+  const { approved: _approved, token_id: _tokenId, ...row } = serviceRow(service, secrets);
+  return row;
+}
+
+function oldTokenRow(token: TokenRecord): object {
+  const { id, name, scopes, hash, created_at, revoked_at } = tokenRow(token);
+  return { id, name, scopes, hash, created_at, revoked_at };
+}
+
 /** The clock as it was before registry time had a table of its own. */
 const OLD_CLOCK = {
   one: 1,
@@ -58,6 +75,7 @@ describeEngines("the schema", (engine) => {
     await migrate(db);
     await migrate(db);
     expect(await tables(db)).toEqual([
+      "audit",
       "change_log",
       "clock",
       "download_clients",
@@ -101,8 +119,8 @@ describeEngines("the schema", (engine) => {
 describeEngines("a registry of version 1", (engine) => {
   it("keeps everything, and can have entries by hand", async () => {
     const services = [
-      serviceRecord(),
-      serviceRecord({ id: "service-2", removed: true, username: "", apiKey: "", revision: 2n }),
+      oldService(),
+      oldService({ id: "service-2", removed: true, username: "", apiKey: "", revision: 2n }),
     ];
     const tokens = [tokenRecord()];
     const operator = {
@@ -131,7 +149,7 @@ describeEngines("a registry of version 1", (engine) => {
     const db = place.connect();
     await migrate(db, MIGRATIONS.slice(0, 1));
     await insert(db, "clock", OLD_CLOCK);
-    for (const service of services) await insert(db, "services", serviceRow(service, secrets));
+    for (const service of services) await insert(db, "services", oldServiceRow(service));
     for (const { origin, deletedAt: _, ...entry } of entries) {
       const serviceId = origin.source === "auto" ? origin.serviceId : "";
       await insert(db, "download_clients", {
@@ -150,7 +168,7 @@ describeEngines("a registry of version 1", (engine) => {
         removed: Number(serviceId === "service-2"),
       });
     }
-    for (const token of tokens) await insert(db, "tokens", tokenRow(token));
+    for (const token of tokens) await insert(db, "tokens", oldTokenRow(token));
     for (const { detail: _, ...row } of commits.flatMap(changeLogRows))
       await insert(db, "change_log", row);
     await db.destroy();
@@ -198,10 +216,10 @@ describeEngines("a registry of version 2", (engine) => {
     await migrate(db, MIGRATIONS.slice(0, 2));
     await insert(db, "clock", { ...OLD_CLOCK, rev: 1, stamp: "stamp-1" });
     const { services, entries, tokens, ...rest } = commit;
-    for (const service of services) await insert(db, "services", serviceRow(service, secrets));
+    for (const service of services) await insert(db, "services", oldServiceRow(service));
     for (const entry of entries)
       await insert(db, "download_clients", downloadClientRow(entry, secrets));
-    for (const token of tokens) await insert(db, "tokens", tokenRow(token));
+    for (const token of tokens) await insert(db, "tokens", oldTokenRow(token));
     for (const row of changeLogRows({ ...commit, ...rest })) await insert(db, "change_log", row);
     await db.destroy();
     return place;
@@ -210,7 +228,7 @@ describeEngines("a registry of version 2", (engine) => {
     origin: { source: "auto", serviceId: "service-1", overrides: { password: "override" } },
   });
   const commit = commitOf(1n, {
-    services: [serviceRecord()],
+    services: [oldService()],
     entries: [auto, manualRecord()],
     tokens: [tokenRecord()],
   });

@@ -269,8 +269,12 @@ describePostgres("nodes that start together", () => {
     await store.close();
     const db = place.connect();
     // As version 2 was, as far as the third migration looks at it.
-    await run(db, "drop table registry_time, feed, nodes");
-    await run(db, "alter table services drop column node_id, drop column lapses_at");
+    await run(db, "drop table registry_time, feed, nodes, audit");
+    for (const [table, columns] of Object.entries({
+      services: ["node_id", "lapses_at", "approved", "token_id"],
+      tokens: [...["expires_at", "max_uses", "uses", "instance_id", "joined_with", "last_used_at"]],
+    }))
+      await run(db, `alter table ${table} ${columns.map((name) => `drop ${name}`).join(", ")}`);
     await run(db, "alter table clock add registry_time_ms double precision default 5");
     await run(db, "update schema_version set version = 2");
     const stores = await Promise.all([1, 2, 3].map(() => open(place.url, KEY)));

@@ -1,7 +1,7 @@
 import type { Commit } from "../../src/core/change.js";
 import { type EntryRecord, newOperatorFields, type Target } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
-import type { TokenRecord } from "../../src/core/token.js";
+import { PLAIN_TOKEN, type TokenRecord } from "../../src/core/token.js";
 import type { CommitRequest, Store, StorePoint } from "../../src/store/store.js";
 
 export function serviceRecord(change: Partial<ServiceRecord> = {}): ServiceRecord {
@@ -35,6 +35,8 @@ export function serviceRecord(change: Partial<ServiceRecord> = {}): ServiceRecor
     lastSeenAt: 1_767_225_600_000,
     createdAt: 1_767_225_600_000,
     revision: 1n,
+    approved: true,
+    tokenId: "token-1",
     removed: false,
     ...change,
   };
@@ -82,12 +84,12 @@ export function manualRecord(
 
 export function tokenRecord(change: Partial<TokenRecord> = {}): TokenRecord {
   return {
+    ...PLAIN_TOKEN,
     id: "token-1",
     name: "pilot",
     scopes: ["register", "discover"],
     hash: "hash",
     createdAt: 1_767_225_600_000,
-    revokedAt: undefined,
     ...change,
   };
 }

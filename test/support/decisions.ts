@@ -102,6 +102,7 @@ export function registerRequest(
     statusReason: "",
     ttlMs: 15_000,
     heldLeaseId: "",
+    tokenId: "token-1",
     isAttached: () => false,
     ...rest,
   };

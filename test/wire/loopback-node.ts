@@ -34,6 +34,7 @@ export async function startNode(host: string, port = 0): Promise<LoopbackNode> {
     listServices: missing,
     watchServices: missing,
     explainService: missing,
+    approveService: missing,
     async getService({ id }, context) {
       calls++;
       return node.answer(id, context);

@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pulse/v1/registry_service.proto.
  */
 export const file_pulse_v1_registry_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wdWxzZS92MS9yZWdpc3RyeV9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSKGAwoPUmVnaXN0ZXJSZXF1ZXN0EiYKB3NlcnZpY2UYASABKAsyFS5wdWxzZS52MS5TZXJ2aWNlU3BlYxITCgtpbnN0YW5jZV9pZBgCIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAyABKAkSHQoQc2VydmljZV91c2VybmFtZRgEIAEoCUgAiAEBEhwKD3NlcnZpY2VfYXBpX2tleRgFIAEoCUgBiAEBEjAKDXJlcXVlc3RlZF90dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQY3JlZGVudGlhbF9zdGF0ZRgHIAEoDjIZLnB1bHNlLnYxLkNyZWRlbnRpYWxTdGF0ZRInCgZzdGF0dXMYCCABKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhUKDXN0YXR1c19yZWFzb24YCSABKAkSEAoIbGVhc2VfaWQYCiABKAlCEwoRX3NlcnZpY2VfdXNlcm5hbWVCEgoQX3NlcnZpY2VfYXBpX2tleSLXAQoQUmVnaXN0ZXJSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZRIeCgVsZWFzZRgCIAEoCzIPLnB1bHNlLnYxLkxlYXNlEhIKCmdlbmVyYXRpb24YAyABKAQSDQoFZXBvY2gYBCABKAkSEAoIcmV2aXNpb24YBSABKAQSFwoPaW5zdGFuY2Vfc2VjcmV0GAYgASgJEjEKD2Rvd25sb2FkX2NsaWVudBgHIAEoCzIYLnB1bHNlLnYxLkRvd25sb2FkQ2xpZW50IqUBChBIZWFydGJlYXRSZXF1ZXN0EhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEicKBnN0YXR1cxgDIAEoDjIXLnB1bHNlLnYxLlNlcnZpY2VTdGF0dXMSHAoEbG9hZBgEIAEoCzIOLnB1bHNlLnYxLkxvYWQSDwoHZ29vZGJ5ZRgFIAEoCBIVCg1zdGF0dXNfcmVhc29uGAYgASgJIpoBChFIZWFydGJlYXRSZXNwb25zZRIpCgdyZW5ld2VkGAEgASgLMhYucHVsc2UudjEuTGVhc2VSZW5ld2VkSAASKQoKbGVhc2VfbG9zdBgCIAEoCzITLnB1bHNlLnYxLkxlYXNlTG9zdEgAEiYKCGRyYWluaW5nGAMgASgLMhIucHVsc2UudjEuRHJhaW5pbmdIAEIHCgVldmVudCKRAQoMTGVhc2VSZW5ld2VkEhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSAoJTGVhc2VMb3N0EhAKCGxlYXNlX2lkGAEgASgJEikKBnJlYXNvbhgCIAEoDjIZLnB1bHNlLnYxLkxlYXNlTG9zdFJlYXNvbiI6CghEcmFpbmluZxIuCgtyZXRyeV9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJBChFEZXJlZ2lzdGVyUmVxdWVzdBITCgtpbnN0YW5jZV9pZBgBIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAiABKAkiNwoSRGVyZWdpc3RlclJlc3BvbnNlEg8KB3JlbW92ZWQYASABKAgSEAoIcmV2aXNpb24YAiABKAQiiwEKE0xpc3RTZXJ2aWNlc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRIUCgxjYXBhYmlsaXRpZXMYAiADKAkSKQoIc3RhdHVzZXMYAyADKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJIosBChRMaXN0U2VydmljZXNSZXNwb25zZRIjCghzZXJ2aWNlcxgBIAMoCzIRLnB1bHNlLnYxLlNlcnZpY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEhQKDHJlc3VtZV90b2tlbhgEIAEoCRINCgVzdGFsZRgFIAEoCCIfChFHZXRTZXJ2aWNlUmVxdWVzdBIKCgJpZBgBIAEoCSJHChJHZXRTZXJ2aWNlUmVzcG9uc2USIgoHc2VydmljZRgBIAEoCzIRLnB1bHNlLnYxLlNlcnZpY2USDQoFc3RhbGUYAiABKAgiewoUV2F0Y2hTZXJ2aWNlc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRIUCgxjYXBhYmlsaXRpZXMYAiADKAkSKQoIc3RhdHVzZXMYAyADKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhQKDHJlc3VtZV90b2tlbhgEIAEoCSKPAgoVV2F0Y2hTZXJ2aWNlc1Jlc3BvbnNlEi0KCHNuYXBzaG90GAEgASgLMhkucHVsc2UudjEuU2VydmljZVNuYXBzaG90SAASKQoGY2hhbmdlGAIgASgLMhcucHVsc2UudjEuU2VydmljZUNoYW5nZUgAEiYKCGJvb2ttYXJrGAMgASgLMhIucHVsc2UudjEuQm9va21hcmtIABIQCghyZXZpc2lvbhgEIAEoBBIUCgxyZXN1bWVfdG9rZW4YBSABKAkSNAoRYm9va21hcmtfaW50ZXJ2YWwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFc3RhbGUYByABKAhCBwoFZXZlbnQibgoPU2VydmljZVNuYXBzaG90EiMKCHNlcnZpY2VzGAEgAygLMhEucHVsc2UudjEuU2VydmljZRIMCgRtb3JlGAIgASgIEigKBnJlYXNvbhgDIAEoDjIYLnB1bHNlLnYxLlNuYXBzaG90UmVhc29uImcKDVNlcnZpY2VDaGFuZ2USIgoEdHlwZRgBIAEoDjIULnB1bHNlLnYxLkNoYW5nZVR5cGUSDgoGcmVhc29uGAIgASgJEiIKB3NlcnZpY2UYAyABKAsyES5wdWxzZS52MS5TZXJ2aWNlIiMKFUV4cGxhaW5TZXJ2aWNlUmVxdWVzdBIKCgJpZBgBIAEoCSKJAQoWRXhwbGFpblNlcnZpY2VSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZRIpCgh0aW1lbGluZRgCIAMoCzIXLnB1bHNlLnYxLlRpbWVsaW5lRW50cnkSEQoJdHJ1bmNhdGVkGAMgASgIEg0KBXN0YWxlGAQgASgIIrsBCg1UaW1lbGluZUVudHJ5EhAKCHJldmlzaW9uGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkSKgoHc3ViamVjdBgFIAEoDjIZLnB1bHNlLnYxLlRpbWVsaW5lU3ViamVjdBIiCgR0eXBlGAYgASgOMhQucHVsc2UudjEuQ2hhbmdlVHlwZSq4AQoPTGVhc2VMb3N0UmVhc29uEiEKHUxFQVNFX0xPU1RfUkVBU09OX1VOU1BFQ0lGSUVEEAASHQoZTEVBU0VfTE9TVF9SRUFTT05fVU5LTk9XThABEh0KGUxFQVNFX0xPU1RfUkVBU09OX0VYUElSRUQQAhIgChxMRUFTRV9MT1NUX1JFQVNPTl9TVVBFUlNFREVEEAMSIgoeTEVBU0VfTE9TVF9SRUFTT05fREVSRUdJU1RFUkVEEAQqdwoPVGltZWxpbmVTdWJqZWN0EiAKHFRJTUVMSU5FX1NVQkpFQ1RfVU5TUEVDSUZJRUQQABIcChhUSU1FTElORV9TVUJKRUNUX1NFUlZJQ0UQARIkCiBUSU1FTElORV9TVUJKRUNUX0RPV05MT0FEX0NMSUVOVBACMsEECg9SZWdpc3RyeVNlcnZpY2USRgoIUmVnaXN0ZXISGS5wdWxzZS52MS5SZWdpc3RlclJlcXVlc3QaGi5wdWxzZS52MS5SZWdpc3RlclJlc3BvbnNlIgOQAgISSAoJSGVhcnRiZWF0EhoucHVsc2UudjEuSGVhcnRiZWF0UmVxdWVzdBobLnB1bHNlLnYxLkhlYXJ0YmVhdFJlc3BvbnNlKAEwARJMCgpEZXJlZ2lzdGVyEhsucHVsc2UudjEuRGVyZWdpc3RlclJlcXVlc3QaHC5wdWxzZS52MS5EZXJlZ2lzdGVyUmVzcG9uc2UiA5ACAhJSCgxMaXN0U2VydmljZXMSHS5wdWxzZS52MS5MaXN0U2VydmljZXNSZXF1ZXN0Gh4ucHVsc2UudjEuTGlzdFNlcnZpY2VzUmVzcG9uc2UiA5ACARJMCgpHZXRTZXJ2aWNlEhsucHVsc2UudjEuR2V0U2VydmljZVJlcXVlc3QaHC5wdWxzZS52MS5HZXRTZXJ2aWNlUmVzcG9uc2UiA5ACARJSCg1XYXRjaFNlcnZpY2VzEh4ucHVsc2UudjEuV2F0Y2hTZXJ2aWNlc1JlcXVlc3QaHy5wdWxzZS52MS5XYXRjaFNlcnZpY2VzUmVzcG9uc2UwARJYCg5FeHBsYWluU2VydmljZRIfLnB1bHNlLnYxLkV4cGxhaW5TZXJ2aWNlUmVxdWVzdBogLnB1bHNlLnYxLkV4cGxhaW5TZXJ2aWNlUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_pulse_v1_download_client, file_pulse_v1_load, file_pulse_v1_service, file_pulse_v1_watch]);
+  fileDesc("Ch9wdWxzZS92MS9yZWdpc3RyeV9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSKGAwoPUmVnaXN0ZXJSZXF1ZXN0EiYKB3NlcnZpY2UYASABKAsyFS5wdWxzZS52MS5TZXJ2aWNlU3BlYxITCgtpbnN0YW5jZV9pZBgCIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAyABKAkSHQoQc2VydmljZV91c2VybmFtZRgEIAEoCUgAiAEBEhwKD3NlcnZpY2VfYXBpX2tleRgFIAEoCUgBiAEBEjAKDXJlcXVlc3RlZF90dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQY3JlZGVudGlhbF9zdGF0ZRgHIAEoDjIZLnB1bHNlLnYxLkNyZWRlbnRpYWxTdGF0ZRInCgZzdGF0dXMYCCABKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhUKDXN0YXR1c19yZWFzb24YCSABKAkSEAoIbGVhc2VfaWQYCiABKAlCEwoRX3NlcnZpY2VfdXNlcm5hbWVCEgoQX3NlcnZpY2VfYXBpX2tleSLvAQoQUmVnaXN0ZXJSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZRIeCgVsZWFzZRgCIAEoCzIPLnB1bHNlLnYxLkxlYXNlEhIKCmdlbmVyYXRpb24YAyABKAQSDQoFZXBvY2gYBCABKAkSEAoIcmV2aXNpb24YBSABKAQSFwoPaW5zdGFuY2Vfc2VjcmV0GAYgASgJEjEKD2Rvd25sb2FkX2NsaWVudBgHIAEoCzIYLnB1bHNlLnYxLkRvd25sb2FkQ2xpZW50EhYKDmluc3RhbmNlX3Rva2VuGAggASgJIqUBChBIZWFydGJlYXRSZXF1ZXN0EhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEicKBnN0YXR1cxgDIAEoDjIXLnB1bHNlLnYxLlNlcnZpY2VTdGF0dXMSHAoEbG9hZBgEIAEoCzIOLnB1bHNlLnYxLkxvYWQSDwoHZ29vZGJ5ZRgFIAEoCBIVCg1zdGF0dXNfcmVhc29uGAYgASgJIpoBChFIZWFydGJlYXRSZXNwb25zZRIpCgdyZW5ld2VkGAEgASgLMhYucHVsc2UudjEuTGVhc2VSZW5ld2VkSAASKQoKbGVhc2VfbG9zdBgCIAEoCzITLnB1bHNlLnYxLkxlYXNlTG9zdEgAEiYKCGRyYWluaW5nGAMgASgLMhIucHVsc2UudjEuRHJhaW5pbmdIAEIHCgVldmVudCKRAQoMTGVhc2VSZW5ld2VkEhAKCGxlYXNlX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSAoJTGVhc2VMb3N0EhAKCGxlYXNlX2lkGAEgASgJEikKBnJlYXNvbhgCIAEoDjIZLnB1bHNlLnYxLkxlYXNlTG9zdFJlYXNvbiI6CghEcmFpbmluZxIuCgtyZXRyeV9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJBChFEZXJlZ2lzdGVyUmVxdWVzdBITCgtpbnN0YW5jZV9pZBgBIAEoCRIXCg9pbnN0YW5jZV9zZWNyZXQYAiABKAkiNwoSRGVyZWdpc3RlclJlc3BvbnNlEg8KB3JlbW92ZWQYASABKAgSEAoIcmV2aXNpb24YAiABKAQiiwEKE0xpc3RTZXJ2aWNlc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRIUCgxjYXBhYmlsaXRpZXMYAiADKAkSKQoIc3RhdHVzZXMYAyADKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJIosBChRMaXN0U2VydmljZXNSZXNwb25zZRIjCghzZXJ2aWNlcxgBIAMoCzIRLnB1bHNlLnYxLlNlcnZpY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEhQKDHJlc3VtZV90b2tlbhgEIAEoCRINCgVzdGFsZRgFIAEoCCIjChVBcHByb3ZlU2VydmljZVJlcXVlc3QSCgoCaWQYASABKAkiTgoWQXBwcm92ZVNlcnZpY2VSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZRIQCghyZXZpc2lvbhgCIAEoBCIfChFHZXRTZXJ2aWNlUmVxdWVzdBIKCgJpZBgBIAEoCSJHChJHZXRTZXJ2aWNlUmVzcG9uc2USIgoHc2VydmljZRgBIAEoCzIRLnB1bHNlLnYxLlNlcnZpY2USDQoFc3RhbGUYAiABKAgiewoUV2F0Y2hTZXJ2aWNlc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRIUCgxjYXBhYmlsaXRpZXMYAiADKAkSKQoIc3RhdHVzZXMYAyADKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhQKDHJlc3VtZV90b2tlbhgEIAEoCSKPAgoVV2F0Y2hTZXJ2aWNlc1Jlc3BvbnNlEi0KCHNuYXBzaG90GAEgASgLMhkucHVsc2UudjEuU2VydmljZVNuYXBzaG90SAASKQoGY2hhbmdlGAIgASgLMhcucHVsc2UudjEuU2VydmljZUNoYW5nZUgAEiYKCGJvb2ttYXJrGAMgASgLMhIucHVsc2UudjEuQm9va21hcmtIABIQCghyZXZpc2lvbhgEIAEoBBIUCgxyZXN1bWVfdG9rZW4YBSABKAkSNAoRYm9va21hcmtfaW50ZXJ2YWwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFc3RhbGUYByABKAhCBwoFZXZlbnQibgoPU2VydmljZVNuYXBzaG90EiMKCHNlcnZpY2VzGAEgAygLMhEucHVsc2UudjEuU2VydmljZRIMCgRtb3JlGAIgASgIEigKBnJlYXNvbhgDIAEoDjIYLnB1bHNlLnYxLlNuYXBzaG90UmVhc29uImcKDVNlcnZpY2VDaGFuZ2USIgoEdHlwZRgBIAEoDjIULnB1bHNlLnYxLkNoYW5nZVR5cGUSDgoGcmVhc29uGAIgASgJEiIKB3NlcnZpY2UYAyABKAsyES5wdWxzZS52MS5TZXJ2aWNlIiMKFUV4cGxhaW5TZXJ2aWNlUmVxdWVzdBIKCgJpZBgBIAEoCSKJAQoWRXhwbGFpblNlcnZpY2VSZXNwb25zZRIiCgdzZXJ2aWNlGAEgASgLMhEucHVsc2UudjEuU2VydmljZRIpCgh0aW1lbGluZRgCIAMoCzIXLnB1bHNlLnYxLlRpbWVsaW5lRW50cnkSEQoJdHJ1bmNhdGVkGAMgASgIEg0KBXN0YWxlGAQgASgIIrsBCg1UaW1lbGluZUVudHJ5EhAKCHJldmlzaW9uGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkSKgoHc3ViamVjdBgFIAEoDjIZLnB1bHNlLnYxLlRpbWVsaW5lU3ViamVjdBIiCgR0eXBlGAYgASgOMhQucHVsc2UudjEuQ2hhbmdlVHlwZSq4AQoPTGVhc2VMb3N0UmVhc29uEiEKHUxFQVNFX0xPU1RfUkVBU09OX1VOU1BFQ0lGSUVEEAASHQoZTEVBU0VfTE9TVF9SRUFTT05fVU5LTk9XThABEh0KGUxFQVNFX0xPU1RfUkVBU09OX0VYUElSRUQQAhIgChxMRUFTRV9MT1NUX1JFQVNPTl9TVVBFUlNFREVEEAMSIgoeTEVBU0VfTE9TVF9SRUFTT05fREVSRUdJU1RFUkVEEAQqdwoPVGltZWxpbmVTdWJqZWN0EiAKHFRJTUVMSU5FX1NVQkpFQ1RfVU5TUEVDSUZJRUQQABIcChhUSU1FTElORV9TVUJKRUNUX1NFUlZJQ0UQARIkCiBUSU1FTElORV9TVUJKRUNUX0RPV05MT0FEX0NMSUVOVBACMpsFCg9SZWdpc3RyeVNlcnZpY2USRgoIUmVnaXN0ZXISGS5wdWxzZS52MS5SZWdpc3RlclJlcXVlc3QaGi5wdWxzZS52MS5SZWdpc3RlclJlc3BvbnNlIgOQAgISSAoJSGVhcnRiZWF0EhoucHVsc2UudjEuSGVhcnRiZWF0UmVxdWVzdBobLnB1bHNlLnYxLkhlYXJ0YmVhdFJlc3BvbnNlKAEwARJMCgpEZXJlZ2lzdGVyEhsucHVsc2UudjEuRGVyZWdpc3RlclJlcXVlc3QaHC5wdWxzZS52MS5EZXJlZ2lzdGVyUmVzcG9uc2UiA5ACAhJSCgxMaXN0U2VydmljZXMSHS5wdWxzZS52MS5MaXN0U2VydmljZXNSZXF1ZXN0Gh4ucHVsc2UudjEuTGlzdFNlcnZpY2VzUmVzcG9uc2UiA5ACARJMCgpHZXRTZXJ2aWNlEhsucHVsc2UudjEuR2V0U2VydmljZVJlcXVlc3QaHC5wdWxzZS52MS5HZXRTZXJ2aWNlUmVzcG9uc2UiA5ACARJSCg1XYXRjaFNlcnZpY2VzEh4ucHVsc2UudjEuV2F0Y2hTZXJ2aWNlc1JlcXVlc3QaHy5wdWxzZS52MS5XYXRjaFNlcnZpY2VzUmVzcG9uc2UwARJYCg5FeHBsYWluU2VydmljZRIfLnB1bHNlLnYxLkV4cGxhaW5TZXJ2aWNlUmVxdWVzdBogLnB1bHNlLnYxLkV4cGxhaW5TZXJ2aWNlUmVzcG9uc2UiA5ACARJYCg5BcHByb3ZlU2VydmljZRIfLnB1bHNlLnYxLkFwcHJvdmVTZXJ2aWNlUmVxdWVzdBogLnB1bHNlLnYxLkFwcHJvdmVTZXJ2aWNlUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_pulse_v1_download_client, file_pulse_v1_load, file_pulse_v1_service, file_pulse_v1_watch]);
 
 /**
  * RegisterRequest says who registers and what it is.
@@ -178,11 +178,20 @@ export type RegisterResponse = Message<"pulse.v1.RegisterResponse"> & {
 
   /**
    * The entry made from this registration, if the type is `download-client`.
-   * Its credentials are left out here.
+   * Its credentials are left out here. Absent while the service is PENDING.
    *
    * @generated from field: pulse.v1.DownloadClient download_client = 7;
    */
   downloadClient?: DownloadClient | undefined;
+
+  /**
+   * Set only in return for a join token: a bearer token of scope `register` for this
+   * instance alone. Keep it and use it from now on. If this reply is lost, the same
+   * request with the same join token gives another, and does not count again.
+   *
+   * @generated from field: string instance_token = 8;
+   */
+  instanceToken: string;
 };
 
 /**
@@ -543,6 +552,55 @@ export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@_
   messageDesc(file_pulse_v1_registry_service, 10);
 
 /**
+ * ApproveServiceRequest names one service.
+ *
+ * @generated from message pulse.v1.ApproveServiceRequest
+ */
+export type ApproveServiceRequest = Message<"pulse.v1.ApproveServiceRequest"> & {
+  /**
+   * Service.id. Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message pulse.v1.ApproveServiceRequest.
+ * Use `create(ApproveServiceRequestSchema)` to create a new message.
+ */
+export const ApproveServiceRequestSchema: GenMessage<ApproveServiceRequest> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 11);
+
+/**
+ * ApproveServiceResponse is the service as it stands now.
+ *
+ * @generated from message pulse.v1.ApproveServiceResponse
+ */
+export type ApproveServiceResponse = Message<"pulse.v1.ApproveServiceResponse"> & {
+  /**
+   * The service.
+   *
+   * @generated from field: pulse.v1.Service service = 1;
+   */
+  service?: Service | undefined;
+
+  /**
+   * Revision of the approval, or the current one if it was approved before.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message pulse.v1.ApproveServiceResponse.
+ * Use `create(ApproveServiceResponseSchema)` to create a new message.
+ */
+export const ApproveServiceResponseSchema: GenMessage<ApproveServiceResponse> = /*@__PURE__*/
+  messageDesc(file_pulse_v1_registry_service, 12);
+
+/**
  * GetServiceRequest names one service.
  *
  * @generated from message pulse.v1.GetServiceRequest
@@ -561,7 +619,7 @@ export type GetServiceRequest = Message<"pulse.v1.GetServiceRequest"> & {
  * Use `create(GetServiceRequestSchema)` to create a new message.
  */
 export const GetServiceRequestSchema: GenMessage<GetServiceRequest> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 11);
+  messageDesc(file_pulse_v1_registry_service, 13);
 
 /**
  * GetServiceResponse is that service.
@@ -591,7 +649,7 @@ export type GetServiceResponse = Message<"pulse.v1.GetServiceResponse"> & {
  * Use `create(GetServiceResponseSchema)` to create a new message.
  */
 export const GetServiceResponseSchema: GenMessage<GetServiceResponse> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 12);
+  messageDesc(file_pulse_v1_registry_service, 14);
 
 /**
  * WatchServicesRequest filters by all the fields that are set, as
@@ -636,7 +694,7 @@ export type WatchServicesRequest = Message<"pulse.v1.WatchServicesRequest"> & {
  * Use `create(WatchServicesRequestSchema)` to create a new message.
  */
 export const WatchServicesRequestSchema: GenMessage<WatchServicesRequest> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 13);
+  messageDesc(file_pulse_v1_registry_service, 15);
 
 /**
  * WatchServicesResponse is one thing that a watcher is told.
@@ -713,7 +771,7 @@ export type WatchServicesResponse = Message<"pulse.v1.WatchServicesResponse"> & 
  * Use `create(WatchServicesResponseSchema)` to create a new message.
  */
 export const WatchServicesResponseSchema: GenMessage<WatchServicesResponse> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 14);
+  messageDesc(file_pulse_v1_registry_service, 16);
 
 /**
  * ServiceSnapshot is the complete state at one revision.
@@ -748,7 +806,7 @@ export type ServiceSnapshot = Message<"pulse.v1.ServiceSnapshot"> & {
  * Use `create(ServiceSnapshotSchema)` to create a new message.
  */
 export const ServiceSnapshotSchema: GenMessage<ServiceSnapshot> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 15);
+  messageDesc(file_pulse_v1_registry_service, 17);
 
 /**
  * ServiceChange is what happened to one service.
@@ -783,7 +841,7 @@ export type ServiceChange = Message<"pulse.v1.ServiceChange"> & {
  * Use `create(ServiceChangeSchema)` to create a new message.
  */
 export const ServiceChangeSchema: GenMessage<ServiceChange> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 16);
+  messageDesc(file_pulse_v1_registry_service, 18);
 
 /**
  * ExplainServiceRequest names the service.
@@ -805,7 +863,7 @@ export type ExplainServiceRequest = Message<"pulse.v1.ExplainServiceRequest"> & 
  * Use `create(ExplainServiceRequestSchema)` to create a new message.
  */
 export const ExplainServiceRequestSchema: GenMessage<ExplainServiceRequest> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 17);
+  messageDesc(file_pulse_v1_registry_service, 19);
 
 /**
  * ExplainServiceResponse is the timeline of one service.
@@ -849,7 +907,7 @@ export type ExplainServiceResponse = Message<"pulse.v1.ExplainServiceResponse"> 
  * Use `create(ExplainServiceResponseSchema)` to create a new message.
  */
 export const ExplainServiceResponseSchema: GenMessage<ExplainServiceResponse> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 18);
+  messageDesc(file_pulse_v1_registry_service, 20);
 
 /**
  * TimelineEntry is one change of a service or of its entry.
@@ -907,7 +965,7 @@ export type TimelineEntry = Message<"pulse.v1.TimelineEntry"> & {
  * Use `create(TimelineEntrySchema)` to create a new message.
  */
 export const TimelineEntrySchema: GenMessage<TimelineEntry> = /*@__PURE__*/
-  messageDesc(file_pulse_v1_registry_service, 19);
+  messageDesc(file_pulse_v1_registry_service, 21);
 
 /**
  * LeaseLostReason says why a lease is not valid, and so what to do.
@@ -1103,6 +1161,18 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ExplainServiceRequestSchema;
     output: typeof ExplainServiceResponseSchema;
+  },
+  /**
+   * ApproveService lets managers see a service that is PENDING, once and for all
+   * later registrations of the same instance. Approving it again succeeds. Needs
+   * scope `admin`. An unknown id is NOT_FOUND.
+   *
+   * @generated from rpc pulse.v1.RegistryService.ApproveService
+   */
+  approveService: {
+    methodKind: "unary";
+    input: typeof ApproveServiceRequestSchema;
+    output: typeof ApproveServiceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pulse_v1_registry_service, 0);

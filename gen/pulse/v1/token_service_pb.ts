@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pulse/v1/token_service.proto.
  */
 export const file_pulse_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxwdWxzZS92MS90b2tlbl9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSKkAQoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgZzY29wZXMYAyADKA4yDy5wdWxzZS52MS5TY29wZRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkMKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEh8KBnNjb3BlcxgCIAMoDjIPLnB1bHNlLnYxLlNjb3BlIpABChNDcmVhdGVUb2tlblJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSHwoGc2NvcGVzGAMgAygOMg8ucHVsc2UudjEuU2NvcGUSDQoFdG9rZW4YBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhMKEUxpc3RUb2tlbnNSZXF1ZXN0IkQKEkxpc3RUb2tlbnNSZXNwb25zZRIfCgZ0b2tlbnMYASADKAsyDy5wdWxzZS52MS5Ub2tlbhINCgVzdGFsZRgCIAEoCCIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiNQoTUmV2b2tlVG9rZW5SZXNwb25zZRIeCgV0b2tlbhgBIAEoCzIPLnB1bHNlLnYxLlRva2VuKmoKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEgoOU0NPUEVfUkVHSVNURVIQARISCg5TQ09QRV9ESVNDT1ZFUhACEhEKDVNDT1BFX09CU0VSVkUQAxIPCgtTQ09QRV9BRE1JThAEMv4BCgxUb2tlblNlcnZpY2USTwoLQ3JlYXRlVG9rZW4SHC5wdWxzZS52MS5DcmVhdGVUb2tlblJlcXVlc3QaHS5wdWxzZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlIgOQAgASTAoKTGlzdFRva2VucxIbLnB1bHNlLnYxLkxpc3RUb2tlbnNSZXF1ZXN0GhwucHVsc2UudjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgOQAgESTwoLUmV2b2tlVG9rZW4SHC5wdWxzZS52MS5SZXZva2VUb2tlblJlcXVlc3QaHS5wdWxzZS52MS5SZXZva2VUb2tlblJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChxwdWxzZS92MS90b2tlbl9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSK+AgoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgZzY29wZXMYAyADKA4yDy5wdWxzZS52MS5TY29wZRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3VzZWRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbWF4X3VzZXMYCCABKA0SDAoEdXNlcxgJIAEoDRITCgtpbnN0YW5jZV9pZBgKIAEoCSKGAQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSHwoGc2NvcGVzGAIgAygOMg8ucHVsc2UudjEuU2NvcGUSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCG1heF91c2VzGAQgASgNItMBChNDcmVhdGVUb2tlblJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSHwoGc2NvcGVzGAMgAygOMg8ucHVsc2UudjEuU2NvcGUSDQoFdG9rZW4YBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghtYXhfdXNlcxgHIAEoDSITChFMaXN0VG9rZW5zUmVxdWVzdCJEChJMaXN0VG9rZW5zUmVzcG9uc2USHwoGdG9rZW5zGAEgAygLMg8ucHVsc2UudjEuVG9rZW4SDQoFc3RhbGUYAiABKAgiIAoSUmV2b2tlVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJIjUKE1Jldm9rZVRva2VuUmVzcG9uc2USHgoFdG9rZW4YASABKAsyDy5wdWxzZS52MS5Ub2tlbip6CgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEhIKDlNDT1BFX1JFR0lTVEVSEAESEgoOU0NPUEVfRElTQ09WRVIQAhIRCg1TQ09QRV9PQlNFUlZFEAMSDwoLU0NPUEVfQURNSU4QBBIOCgpTQ09QRV9KT0lOEAUy/gEKDFRva2VuU2VydmljZRJPCgtDcmVhdGVUb2tlbhIcLnB1bHNlLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBodLnB1bHNlLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2UiA5ACABJMCgpMaXN0VG9rZW5zEhsucHVsc2UudjEuTGlzdFRva2Vuc1JlcXVlc3QaHC5wdWxzZS52MS5MaXN0VG9rZW5zUmVzcG9uc2UiA5ACARJPCgtSZXZva2VUb2tlbhIcLnB1bHNlLnYxLlJldm9rZVRva2VuUmVxdWVzdBodLnB1bHNlLnYxLlJldm9rZVRva2VuUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Token is what may be known of a token.
@@ -51,11 +51,49 @@ export type Token = Message<"pulse.v1.Token"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When it was revoked; absent: it is valid.
+   * When it was revoked; absent: it was not.
    *
    * @generated from field: google.protobuf.Timestamp revoke_time = 5;
    */
   revokeTime?: Timestamp | undefined;
+
+  /**
+   * When it ends by itself; absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * The last call that it let in, to a second. Written in batches: after a crash of
+   * Pulse it may be a minute old. Absent: none yet.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_time = 7;
+   */
+  lastUsedTime?: Timestamp | undefined;
+
+  /**
+   * Join tokens: how many instances may join with it; 0: any number until
+   * `expire_time`.
+   *
+   * @generated from field: uint32 max_uses = 8;
+   */
+  maxUses: number;
+
+  /**
+   * Join tokens: how many instances have joined with it.
+   *
+   * @generated from field: uint32 uses = 9;
+   */
+  uses: number;
+
+  /**
+   * Set if it belongs to one instance, which got it in return for a join token: no
+   * other may be registered, kept alive or deregistered with it.
+   *
+   * @generated from field: string instance_id = 10;
+   */
+  instanceId: string;
 };
 
 /**
@@ -79,11 +117,26 @@ export type CreateTokenRequest = Message<"pulse.v1.CreateTokenRequest"> & {
   name: string;
 
   /**
-   * At least one.
+   * At least one. `join` stands alone, and needs `max_uses` or `expire_time`.
    *
    * @generated from field: repeated pulse.v1.Scope scopes = 2;
    */
   scopes: Scope[];
+
+  /**
+   * When it ends by itself, in the future. Absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * How many instances may join with it, at most 100,000. Only with scope `join`; 0:
+   * any number until `expire_time`.
+   *
+   * @generated from field: uint32 max_uses = 4;
+   */
+  maxUses: number;
 };
 
 /**
@@ -133,6 +186,20 @@ export type CreateTokenResponse = Message<"pulse.v1.CreateTokenResponse"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * When it ends by itself; absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Join tokens: how many instances may join with it; 0: any number until then.
+   *
+   * @generated from field: uint32 max_uses = 7;
+   */
+  maxUses: number;
 };
 
 /**
@@ -269,6 +336,15 @@ export enum Scope {
    * @generated from enum value: SCOPE_ADMIN = 4;
    */
   ADMIN = 4,
+
+  /**
+   * A join token: Register alone, and that once for each instance. The reply
+   * carries a token of the instance's own, with scope `register`, which it uses
+   * from then on. Never together with another scope.
+   *
+   * @generated from enum value: SCOPE_JOIN = 5;
+   */
+  JOIN = 5,
 }
 
 /**
@@ -295,8 +371,8 @@ export const TokenService: GenService<{
     output: typeof CreateTokenResponseSchema;
   },
   /**
-   * ListTokens lists all tokens, revoked ones too, without secrets, oldest
-   * first.
+   * ListTokens lists all tokens, revoked, expired and spent ones too, without
+   * secrets, oldest first.
    *
    * @generated from rpc pulse.v1.TokenService.ListTokens
    */
@@ -307,7 +383,8 @@ export const TokenService: GenService<{
   },
   /**
    * RevokeToken ends a token at once, for every later call to any Pulse that can
-   * reach the database. Revoking it again
+   * reach the database, and for heartbeat and watch streams that were opened with
+   * it: these end with UNAUTHENTICATED within a second. Revoking it again
    * succeeds; an unknown id is NOT_FOUND. The token that makes the call cannot
    * revoke itself (FAILED_PRECONDITION), so that nobody locks himself out.
    *
