@@ -3,6 +3,7 @@ import {
   Code,
   ConnectError,
   type ContextValues,
+  createContextKey,
   createContextValues,
   type HandlerContext,
 } from "@connectrpc/connect";
@@ -14,7 +15,7 @@ import { toHeaders, toMetadata } from "./metadata.js";
 export interface ServerCall
   extends Pick<
     ServerUnaryCall<unknown, unknown>,
-    "cancelled" | "metadata" | "sendMetadata" | "getDeadline" | "getPath" | "getHost"
+    "cancelled" | "metadata" | "sendMetadata" | "getDeadline" | "getPath" | "getHost" | "getPeer"
   > {
   once(event: "cancelled", listener: () => void): unknown;
 }
@@ -126,6 +127,11 @@ export class GrpcHandlerContext implements HandlerContext {
     return this.#call.metadata;
   }
 
+  /** IP address from which the call comes; empty if that is not known any more. */
+  get address(): string {
+    return withoutPort(this.#call.getPeer());
+  }
+
   /**
    * Sends what the handler has set as response headers, if it has; only the first time counts.
    * @throws if a header's value cannot be sent
@@ -140,6 +146,20 @@ export class GrpcHandlerContext implements HandlerContext {
   get trailer(): Headers | undefined {
     return this.#responseTrailer;
   }
+}
+
+/** Where the caller of an HTTP/1.1 call is, which Connect does not tell. */
+export const addressKey = createContextKey("", { description: "IP address of the peer" });
+
+/** IP address from which a call comes; empty if that is not known any more. */
+export function addressOf(context: HandlerContext): string {
+  return context instanceof GrpcHandlerContext ? context.address : context.values.get(addressKey);
+}
+
+/** grpc-js writes `127.0.0.1:5000`, and `::1:5000` without brackets. */
+function withoutPort(peer: string): string {
+  const address = peer.slice(0, Math.max(0, peer.lastIndexOf(":")));
+  return address.replace(/^::ffff:(?=\d+\.)/, "");
 }
 
 /** A header of the request, several values joined by commas; without building all of them. */

@@ -1,6 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createConnectRouter,
+  createContextValues,
+} from "@connectrpc/connect";
 import {
   compressionBrotli,
   compressionGzip,
@@ -9,6 +15,7 @@ import {
 } from "@connectrpc/connect-node";
 import type { Clock } from "../lib/clock.js";
 import { capTimeout } from "./grpc-timeout.js";
+import { addressKey } from "./handler-context.js";
 import { httpImplementation } from "./http-handlers.js";
 import type { WireLimits } from "./limits.js";
 import type { Mount, OnInternalError } from "./mount.js";
@@ -128,7 +135,7 @@ function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Ro
     capTimeouts(request, limits.maxTimeoutMs);
     let call: Parameters<typeof handler>[0];
     try {
-      call = universalRequestFromNodeRequest(request, response, undefined, undefined);
+      call = universalRequestFromNodeRequest(request, response, undefined, valuesOf(request));
     } catch {
       refuse(response, 400, "the header Host is missing or no host");
       return true;
@@ -142,6 +149,12 @@ function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Ro
       });
     return true;
   };
+}
+
+/** What a handler may know of a request that Connect does not tell it. */
+function valuesOf({ socket }: IncomingMessage): ContextValues {
+  const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "") ?? "";
+  return createContextValues().set(addressKey, address);
 }
 
 /** Shortens the timeout of a call: Connect's header has it in ms, gRPC-Web's is gRPC's. */

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { describe, expect, it } from "vitest";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
-import { headerOf } from "../../src/wire/handler-context.js";
+import { addressOf, headerOf } from "../../src/wire/handler-context.js";
 import { toHeaders } from "../../src/wire/metadata.js";
 import { eventually } from "../support/eventually.js";
 import { GrpcToyClient, outcome, rawCall } from "./grpc-client.js";
@@ -24,6 +24,11 @@ describe("a call of each kind", () => {
       code: "OK",
       notes: ["re: hello"],
     });
+  });
+
+  it("from an address that its handler can ask for", async () => {
+    const { port } = await startToy({ ask: (_, context) => ({ text: addressOf(context) }) });
+    expect(await new GrpcToyClient(port).call("Ask")).toMatchObject({ notes: ["127.0.0.1"] });
   });
 
   it("unary, from a handler that replies later", async () => {

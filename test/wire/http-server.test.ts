@@ -8,7 +8,7 @@ import {
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
-import { headerOf } from "../../src/wire/handler-context.js";
+import { addressOf, headerOf } from "../../src/wire/handler-context.js";
 import { eventually } from "../support/eventually.js";
 import { rawSocket } from "./raw-socket.js";
 import { startToy, TOY } from "./toy.js";
@@ -44,6 +44,12 @@ describe.each(Object.keys(TRANSPORTS))("over %s", (protocol) => {
       () => expect.fail("it succeeded"),
       (error: unknown) => error as ConnectError,
     );
+
+  it("a call tells its handler from which address it comes", async () => {
+    const { url } = await startToy({ ask: (_, context) => ({ text: addressOf(context) }) });
+    expect(await clientOf(url).ask({ text: "" })).toMatchObject({ text: "127.0.0.1" });
+  });
+
   const all = async (notes: AsyncIterable<{ text: string }>) => {
     const texts: string[] = [];
     for await (const { text } of notes) texts.push(text);
