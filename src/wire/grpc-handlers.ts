@@ -1,5 +1,5 @@
 import { create, type DescMessage, fromBinary, isMessage } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext, type MethodImplSpec } from "@connectrpc/connect";
+import type { HandlerContext, MethodImplSpec } from "@connectrpc/connect";
 import type {
   MethodDefinition,
   ServerDuplexStream,
@@ -17,6 +17,7 @@ import { toMetadata } from "./metadata.js";
 import { pathOf } from "./mount.js";
 import { checkDecoded, RequestStream } from "./request-stream.js";
 import { ResponseStream } from "./response-stream.js";
+import { unreadable } from "./undecodable.js";
 
 export interface HandlerTools {
   readonly clock: Clock;
@@ -126,8 +127,7 @@ function decodeRequest(schema: DescMessage, bytes: Buffer): unknown {
   try {
     return fromBinary(schema, bytes);
   } catch (error) {
-    const why = error instanceof Error ? error.message : "unreadable";
-    return new ConnectError(`the request is no ${schema.typeName}: ${why}`, Code.InvalidArgument);
+    return unreadable(schema, error);
   }
 }
 

@@ -8,6 +8,7 @@ import {
 } from "@connectrpc/connect";
 import { internalError, isEndOfCall } from "./grpc-status.js";
 import { type Mount, type OnInternalError, pathOf } from "./mount.js";
+import { refuseUndecodable } from "./undecodable.js";
 
 type Handler = (input: unknown, context: HandlerContext) => unknown;
 
@@ -31,11 +32,16 @@ export function httpImplementation(
 function httpHandler({ kind, impl }: MethodImplSpec, report: (error: unknown) => void): Handler {
   const handler = impl as Handler;
   if (kind === "unary" || kind === "client_streaming")
-    return (input, context) =>
-      untilEnd(async () => handler(input, context), context.signal, report);
+    return (input, context) => {
+      refuseUndecodable(context);
+      return untilEnd(async () => handler(input, context), context.signal, report);
+    };
   return (input, context) => ({
-    [Symbol.asyncIterator]: () =>
-      iterateUntilEnd(() => handler(input, context) as AsyncIterable<unknown>, context, report),
+    [Symbol.asyncIterator]() {
+      refuseUndecodable(context);
+      const respond = () => handler(input, context) as AsyncIterable<unknown>;
+      return iterateUntilEnd(respond, context, report);
+    },
   });
 }
 

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { DescMethod } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -16,6 +17,7 @@ import {
 import type { Clock } from "../lib/clock.js";
 import { capTimeout } from "./grpc-timeout.js";
 import { addressKey } from "./handler-context.js";
+import { checkRequest } from "./http-decoding.js";
 import { httpImplementation } from "./http-handlers.js";
 import type { WireLimits } from "./limits.js";
 import type { Mount, OnInternalError } from "./mount.js";
@@ -135,12 +137,18 @@ function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Ro
     capTimeouts(request, limits.maxTimeoutMs);
     let call: Parameters<typeof handler>[0];
     try {
-      call = universalRequestFromNodeRequest(request, response, undefined, valuesOf(request));
+      call = universalRequestFromNodeRequest(request, response, undefined, undefined);
     } catch {
       refuse(response, 400, "the header Host is missing or no host");
       return true;
     }
-    handler({ ...call, body: bodyOf(request, response) })
+    const { method } = handler;
+    const checked = { ...call, body: bodyOf(request, response), contextValues: valuesOf(request) };
+    const ready = isSingle(method)
+      ? checkRequest(checked, method.input, limits.maxMessageBytes)
+      : checked;
+    Promise.resolve(ready)
+      .then(handler)
       .then((reply) => universalResponseToNodeResponse(reply, response))
       .catch((error: unknown) => {
         response.destroy();
@@ -149,6 +157,11 @@ function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Ro
       });
     return true;
   };
+}
+
+/** Whether its calls have one request, which is decoded before they begin. */
+function isSingle({ methodKind }: DescMethod): boolean {
+  return methodKind === "unary" || methodKind === "server_streaming";
 }
 
 /** What a handler may know of a request that Connect does not tell it. */
