@@ -1,5 +1,6 @@
 import type { Http2Server, Http2Session } from "node:http2";
 import type { Socket } from "node:net";
+import { transportOf } from "./transport-socket.js";
 
 const SOCKET = Symbol("socket");
 
@@ -8,12 +9,12 @@ interface SocketedSession extends Http2Session {
   [SOCKET]: Socket;
 }
 
-/** From now on `socketOf` knows the socket below each session of `http2`, also in later listeners of "session". */
+/** From now on `socketOf` knows the TCP socket below each session of `http2`, also in later listeners of "session". */
 export function rememberSockets(http2: Http2Server): void {
   // Both in one turn: Node makes the session while it is told of the connection.
   let accepted: Socket | undefined;
   http2.prependListener("connection", (socket: Socket) => {
-    accepted = socket;
+    accepted = transportOf(socket);
   });
   http2.prependListener("session", (session) => {
     Object.assign(session, { [SOCKET]: accepted });
@@ -21,7 +22,7 @@ export function rememberSockets(http2: Http2Server): void {
   });
 }
 
-/** The socket below a session of a server whose sockets are remembered. */
+/** The TCP socket below a session, and below its TLS, of a server whose sockets are remembered. */
 export function socketOf(session: Http2Session): Socket {
   return (session as SocketedSession)[SOCKET];
 }

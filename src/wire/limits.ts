@@ -10,6 +10,8 @@ export interface WireLimits {
   readonly maxHeaderBytes: number;
   /** The longest timeout of a call, in ms; a longer one is shortened to it. */
   readonly maxTimeoutMs: number;
+  /** TLS: a new connection must have ended its handshake, in ms. Closed past it. */
+  readonly handshakeTimeoutMs: number;
   /** A new connection must have shown which protocol it speaks, in ms. Closed past it. */
   readonly sniffTimeoutMs: number;
   /** HTTP/1.1: all headers of a request must have come, in ms. 408 past it. */
@@ -48,6 +50,8 @@ export const DEFAULT_LIMITS: WireLimits = {
   maxHeaderBytes: 16 * 1_024,
   // Node's timers hold 24.8 days, and fire at once for more.
   maxTimeoutMs: 24 * DAY_MS,
+  // A slow processor or a distant peer takes a second; a fleet that comes back takes longer.
+  handshakeTimeoutMs: 10_000,
   sniffTimeoutMs: 5_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,

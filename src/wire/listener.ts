@@ -1,5 +1,8 @@
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { Clock } from "../lib/clock.js";
+import { createTlsLayer, type TlsLayer, type TlsLayerOptions } from "./tls.js";
+import { transportOf } from "./transport-socket.js";
 
 const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 /** Node's 511 overflows when a whole fleet reconnects: the rest then waits for seconds. */
@@ -17,6 +20,8 @@ export interface ListenerOptions {
   readonly clock: Clock;
   readonly maxConnections: number;
   readonly sniffTimeoutMs: number;
+  /** Left out, plain text. */
+  readonly tls?: Pick<TlsLayerOptions, "credentials" | "handshakeTimeoutMs" | "onFailure">;
   /** Gets a connection with its first bytes, the HTTP/2 preface, still unread. */
   readonly onHttp2: (socket: Socket) => void;
   /** Gets any other connection, with its first bytes still unread. */
@@ -28,6 +33,8 @@ export interface ListenerOptions {
 export interface Listener {
   /** The real one if 0 was asked for. */
   readonly port: number;
+  /** Undefined: plain text. */
+  readonly tls: TlsLayer | undefined;
   /** Accepts no more, and closes connections that have not said what they speak. */
   close(): void;
   /** Closes all connections now. */
@@ -37,12 +44,15 @@ export interface Listener {
 }
 
 /**
- * One port for HTTP/2 and HTTP/1.1, told apart by the first bytes.
- * @throws the system's error if the address cannot be bound
+ * One port for HTTP/2 and HTTP/1.1, told apart by the first bytes, in plain text or in TLS.
+ * @throws the system's error if the address cannot be bound, or OpenSSL's if the
+ * credentials cannot be used
  */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const sockets = new Set<Socket>();
   const sniffing = new Set<Socket>();
+  const { clock } = options;
+  const tls = options.tls && createTlsLayer({ ...options.tls, clock, onSecure: tellApart });
   const server = createServer(
     // Half-open, since an HTTP/1.1 client may end its side before it has its answer.
     {
@@ -58,12 +68,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         sockets.delete(socket);
         sniffing.delete(socket);
       });
-      sniff(socket, options.clock, options.sniffTimeoutMs, (isHttp2) => {
-        sniffing.delete(socket);
-        if (!isHttp2) return options.onHttp1(socket);
-        socket.allowHalfOpen = false; // a peer that ends its side of HTTP/2 is gone
-        options.onHttp2(socket);
-      });
+      if (tls) tls.accept(socket);
+      else tellApart(socket);
     },
   );
   server.maxConnections = options.maxConnections;
@@ -80,8 +86,22 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   });
   server.on("error", options.onError);
 
+  /** Gives a connection, TLS or plain, to those who speak its protocol. */
+  function tellApart(socket: Socket): void {
+    sniff(socket, clock, options.sniffTimeoutMs, (isHttp2) => {
+      sniffing.delete(transportOf(socket));
+      if (isHttp2 !== (agreedHttp2(socket) ?? isHttp2)) return void socket.destroy();
+      if (!isHttp2) return options.onHttp1(socket);
+      socket.allowHalfOpen = false; // a peer that ends its side of HTTP/2 is gone
+      // Node's HTTP/2 asks the handshake again, and would refuse a client that offered nothing.
+      if (socket instanceof TLSSocket) socket.alpnProtocol = "h2";
+      options.onHttp2(socket);
+    });
+  }
+
   return {
     port: (server.address() as AddressInfo).port,
+    tls,
     closed,
     close() {
       server.close();
@@ -91,6 +111,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+/** Whether a TLS handshake was to HTTP/2; undefined if it has not said. */
+function agreedHttp2(socket: Socket): boolean | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.alpnProtocol) return undefined;
+  return socket.alpnProtocol === "h2";
 }
 
 /** Reads just enough to tell the protocol, and puts it back. A peer that does not show it in time is closed. */

@@ -5,8 +5,10 @@ import { DEFAULT_LIMITS, type WireLimits } from "./limits.js";
 import { listen } from "./listener.js";
 import type { Mount, OnInternalError } from "./mount.js";
 import { encodeTextWithBuffer } from "./text-encoding.js";
+import type { HandshakeFailure, TlsCredentials } from "./tls.js";
 
 export { type Mount, mount } from "./mount.js";
+export type { HandshakeFailure, TlsCredentials } from "./tls.js";
 
 export interface WireServerOptions {
   readonly host: string;
@@ -19,13 +21,24 @@ export interface WireServerOptions {
   readonly routes: Routes;
   /** A handler threw something that is no status, or its reply cannot be sent. */
   readonly onInternalError: OnInternalError;
+  /** Left out, plain text. */
+  readonly tls?: {
+    readonly credentials: TlsCredentials;
+    /** Told of each handshake that fails. */
+    readonly onFailure: (failure: HandshakeFailure) => void;
+  };
   readonly limits?: Partial<WireLimits>;
 }
 
-/** gRPC, Connect, gRPC-Web and plain HTTP on one port. */
+/** gRPC, Connect, gRPC-Web and plain HTTP on one port, in plain text or in TLS. */
 export interface WireServer {
   readonly host: string;
   readonly port: number;
+  /**
+   * Shows new connections these credentials; the others go on. Not for plain text.
+   * @throws Error of OpenSSL if they cannot be used; then the former stay
+   */
+  useCredentials(credentials: TlsCredentials): void;
   /**
    * Takes no more calls, lets those that run finish for up to `graceMs`, then ends
    * them. Resolves when every connection is closed and every handler was told; the
@@ -36,7 +49,7 @@ export interface WireServer {
 
 /** @throws the system's error, with `syscall` and `code`, if the address cannot be bound */
 export async function startServer(options: WireServerOptions): Promise<WireServer> {
-  const { host, port, clock, mounts, routes, onInternalError } = options;
+  const { host, port, clock, mounts, routes, tls, onInternalError } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   encodeTextWithBuffer();
   const grpc = createGrpcServer({ mounts, clock, limits, onInternalError });
@@ -47,6 +60,7 @@ export async function startServer(options: WireServerOptions): Promise<WireServe
     clock,
     maxConnections: limits.maxConnections,
     sniffTimeoutMs: limits.sniffTimeoutMs,
+    ...(tls && { tls: { ...tls, handshakeTimeoutMs: limits.handshakeTimeoutMs } }),
     onHttp2: (socket) => grpc.accept(socket),
     onHttp1: (socket) => http.accept(socket),
     onError: (error) => onInternalError("accept", error),
@@ -69,6 +83,7 @@ export async function startServer(options: WireServerOptions): Promise<WireServe
   return {
     host,
     port: listener.port,
+    useCredentials: (credentials) => listener.tls?.use(credentials),
     stop: (graceMs) => {
       stopped ??= stopAll(graceMs);
       return stopped;

@@ -29,8 +29,12 @@ export type ToyCall = grpc.ClientDuplexStream<Note, Note>;
 export class GrpcToyClient {
   readonly client: grpc.Client;
 
-  constructor(port: number, options: grpc.ClientOptions = {}) {
-    this.client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+  constructor(
+    port: number,
+    options: grpc.ClientOptions = {},
+    credentials = grpc.credentials.createInsecure(),
+  ) {
+    this.client = new grpc.Client(`127.0.0.1:${port}`, credentials, {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_retries": 0,
       ...options,
@@ -74,9 +78,11 @@ export function outcome(call: ToyCall): Promise<Outcome> {
   });
 }
 
-/** A connection of nothing but HTTP/2, closed at the end of the test. */
-export function rawSession(port: number): ClientHttp2Session {
-  const session = connect(`http://127.0.0.1:${port}`);
+/** A connection of nothing but HTTP/2, closed at the end of the test; in TLS, if an authority is given. */
+export function rawSession(port: number, ca?: string): ClientHttp2Session {
+  const session = ca
+    ? connect(`https://127.0.0.1:${port}`, { ca })
+    : connect(`http://127.0.0.1:${port}`);
   session.on("error", () => {});
   onTestFinished(() => session.destroy());
   return session;

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { onTestFinished } from "vitest";
 
 /** A TCP connection that remembers what came. */
@@ -9,13 +10,15 @@ export interface RawSocket {
   readonly closed: Promise<number>;
 }
 
-export async function rawSocket(port: number): Promise<RawSocket> {
+/** @param tls left out: plain text */
+export async function rawSocket(port: number, tls?: ConnectionOptions): Promise<RawSocket> {
   const chunks: Buffer[] = [];
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const address = { port, host: "127.0.0.1" };
+  const socket = tls ? connectTls({ ...tls, ...address }) : connect({ ...address, noDelay: true });
   onTestFinished(() => void socket.destroy());
   socket.on("data", (chunk) => chunks.push(chunk));
   await new Promise<void>((resolve, reject) => {
-    socket.once("connect", resolve);
+    socket.once(tls ? "secureConnect" : "connect", resolve);
     socket.once("error", reject);
   });
   const startAt = performance.now();

@@ -9,7 +9,14 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/lib/clock.js";
 import type { WireLimits } from "../../src/wire/limits.js";
-import { type Mount, mount, startServer, type WireServer } from "../../src/wire/server.js";
+import {
+  type HandshakeFailure,
+  type Mount,
+  mount,
+  startServer,
+  type TlsCredentials,
+  type WireServer,
+} from "../../src/wire/server.js";
 
 /** The one message of the toy service. */
 export type Note = { readonly text: string };
@@ -96,6 +103,8 @@ export interface ToyServer extends WireServer {
   readonly url: string;
   /** What `onInternalError` was told. */
   readonly errors: unknown[];
+  /** Handshakes that failed. */
+  readonly failures: HandshakeFailure[];
 }
 
 /** A server with the toy service and `mounts`, for one test. */
@@ -103,8 +112,10 @@ export async function startToy(
   handlers: ToyHandlers = {},
   limits: Partial<WireLimits> = {},
   mounts: readonly Mount[] = [],
+  credentials?: TlsCredentials,
 ): Promise<ToyServer> {
   const errors: unknown[] = [];
+  const failures: HandshakeFailure[] = [];
   const implementation = { ...OBVIOUS, ...handlers } as unknown as ServiceImpl<DescService>;
   const server = await startServer({
     host: "127.0.0.1",
@@ -118,8 +129,12 @@ export async function startToy(
       return true;
     },
     onInternalError: (_path, error) => errors.push(error),
+    ...(credentials && {
+      tls: { credentials, onFailure: (failure: HandshakeFailure) => failures.push(failure) },
+    }),
     limits,
   });
   onTestFinished(() => server.stop(0));
-  return Object.assign(server, { url: `http://127.0.0.1:${server.port}`, errors });
+  const url = `${credentials ? "https" : "http"}://127.0.0.1:${server.port}`;
+  return Object.assign(server, { url, errors, failures });
 }
