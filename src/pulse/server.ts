@@ -15,13 +15,16 @@ import type { Store } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
 import { createReflection } from "../wire/reflection.js";
 import { mount, startServer, type WireServer } from "../wire/server.js";
+import { type CertificateWatch, watchCertificate } from "./certificate-watch.js";
 import { createDownloadClientService, DOWNLOAD_CLIENT_SCOPES } from "./download-client-service.js";
 import { startEngine } from "./engine.js";
 import { type GuardOptions, guard } from "./guard.js";
+import { handshakeLog } from "./handshake-log.js";
 import { DEFAULT_HISTORY_POLICY, type HistoryPolicy } from "./history.js";
 import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
 import { StartError, toStartError } from "./start-error.js";
 import { DRAIN_RETRY_AFTER_MS, drainingError } from "./status.js";
+import { type LoadedTls, readTls, type TlsFiles } from "./tls-files.js";
 import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
 import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
 import { DEFAULT_WATCH_POLICY, type WatchPolicy } from "./watch-hub.js";
@@ -39,6 +42,8 @@ export interface PulseOptions {
   readonly database?: string;
   /** 32 bytes as hex or base64 that encrypt the API keys; left out, a key file in the data directory. */
   readonly secretKey?: string;
+  /** Left out, plain text. The files are read again when they change. */
+  readonly tls?: TlsFiles;
   /** Allows plain text beyond loopback. */
   readonly insecure?: boolean;
   readonly log: Log;
@@ -57,13 +62,18 @@ export interface PulseOptions {
 }
 
 export interface PulseServer {
-  /** `http://host:port` */
+  /** `https://host:port`, or `http://host:port` in plain text */
   readonly url: string;
   readonly host: string;
   readonly port: number;
   readonly tokenFiles: TokenFiles;
   /** Resolves if Pulse cannot go on, though it still answers: stop it, and start another. */
   readonly failed: Promise<Error>;
+  /**
+   * Reads the files of TLS now, whether they have changed or not. What is wrong with them
+   * is logged, and what is in use stays. Undefined for plain text.
+   */
+  readonly reloadCertificate: (() => Promise<void>) | undefined;
   /** Drains and stops within 10 s; the same promise if called again. */
   stop(): Promise<void>;
 }
@@ -79,14 +89,16 @@ const STORE_HEALTH = "pulse.store";
 
 /**
  * Starts Pulse on a store of its own.
- * @throws StartError if the store cannot be opened or the address cannot be bound.
+ * @throws StartError if the files of TLS cannot be used, the store cannot be opened or the
+ * address cannot be bound.
  */
 export async function startPulse(options: PulseOptions): Promise<PulseServer> {
   const { listen, dataDirectory, log, clock = systemClock, random = systemRandom } = options;
-  refuseExposure(listen.host, options.insecure ?? false, log);
+  if (!options.tls) refuseExposure(listen.host, options.insecure ?? false, log);
+  const tls = options.tls && { files: options.tls, loaded: await readTls(options.tls, clock) };
   const store = await openStore(options, random);
   try {
-    return await startOn(store, options, clock, random);
+    return await startOn(store, options, tls, clock, random);
   } catch (error) {
     await store.close();
     throw toStartError(error, listen, dataDirectory);
@@ -96,6 +108,7 @@ export async function startPulse(options: PulseOptions): Promise<PulseServer> {
 async function startOn(
   opened: Store,
   options: PulseOptions,
+  tls: { readonly files: TlsFiles; readonly loaded: LoadedTls } | undefined,
   clock: Clock,
   random: Random,
 ): Promise<PulseServer> {
@@ -204,6 +217,9 @@ async function startOn(
       clock,
       mounts: mounts(),
       routes: answerHealth,
+      ...(tls && {
+        tls: { credentials: tls.loaded.credentials, onFailure: handshakeLog(log, clock) },
+      }),
       onInternalError: (path, error) => log.error({ err: error, path }, "rpc.adapter_error"),
     });
   } catch (error) {
@@ -213,8 +229,15 @@ async function startOn(
     throw error;
   }
 
+  const url = urlOf(wire, tls ? "https" : "http");
+  const { serviceCount: services } = registry.catalog;
+  log.info({ url, dataDirectory, database: shared?.name, services }, "pulse.listening");
+  const certificates: CertificateWatch | undefined =
+    tls && watchCertificate({ ...tls, clock, log, use: (newer) => wire.useCredentials(newer) });
+
   async function stopAll(): Promise<void> {
     log.info({}, "pulse.draining");
+    certificates?.stop();
     health.shutdown();
     await engine.holdStill();
     engine.drain(DRAIN_RETRY_AFTER_MS);
@@ -224,9 +247,6 @@ async function startOn(
     log.info({}, "pulse.stopped");
   }
 
-  const url = urlOf(wire);
-  const { serviceCount: services } = registry.catalog;
-  log.info({ url, dataDirectory, database: shared?.name, services }, "pulse.listening");
   return {
     url,
     host: wire.host,
@@ -241,6 +261,7 @@ async function startOn(
         { cause: error },
       );
     }),
+    reloadCertificate: certificates && (() => certificates.reload()),
     stop: () => {
       stopping ??= stopAll();
       return stopping;
@@ -252,7 +273,9 @@ function refuseExposure(host: string, insecure: boolean, log: Log): void {
   if (isLoopbackHost(host)) return;
   const exposed = `without TLS everyone on the network of ${host} can read the tokens and the passwords of all download clients`;
   if (!insecure)
-    throw new StartError(`${exposed}: listen on 127.0.0.1, or accept that with --insecure`);
+    throw new StartError(
+      `${exposed}: make certificates with \`pulse tls init\`, listen on 127.0.0.1, or accept that with --insecure`,
+    );
   log.warn({ host }, `pulse.insecure: ${exposed}`);
 }
 
@@ -277,8 +300,8 @@ async function openStore(options: PulseOptions, random: Random): Promise<Store> 
   }
 }
 
-function urlOf({ host, port }: WireServer): string {
-  return `http://${inUrl(host)}:${port}`;
+function urlOf({ host, port }: WireServer, scheme: "http" | "https"): string {
+  return `${scheme}://${inUrl(host)}:${port}`;
 }
 
 function sendJson(response: ServerResponse, status: number, body: object): void {
