@@ -21,6 +21,19 @@ export function haulStateDirectory(
   return join(stateHome(env), "haul", folder);
 }
 
+/** Where `pulse tls init` puts what it makes, and `pulse serve` looks for it. */
+export function tlsPlaces(dataDirectory: string) {
+  const directory = join(dataDirectory, "tls");
+  return {
+    directory,
+    authority: join(directory, "ca.crt"),
+    authorityKey: join(directory, "ca.key"),
+    serverCertificate: join(directory, "server.crt"),
+    serverKey: join(directory, "server.key"),
+    clients: join(directory, "clients"),
+  };
+}
+
 /** The XDG base directory for state. A relative one is ignored, as that specification asks. */
 function stateHome(env: NodeJS.ProcessEnv): string {
   const given = env.XDG_STATE_HOME;

@@ -7,6 +7,7 @@ import { listClientsCommand, listServicesCommand } from "./list-commands.js";
 import { migrateCommand } from "./migrate-command.js";
 import { commandGroup, createProgram, runProgram } from "./program.js";
 import { serveCommand } from "./serve-command.js";
+import { tlsCommand } from "./tls-commands.js";
 import { tokenCommand } from "./token-commands.js";
 import { watchClientsCommand, watchServicesCommand } from "./watch-commands.js";
 
@@ -28,6 +29,13 @@ const program = createProgram(
   "pulse",
   "The registry of a media stack: services register here, and media managers find download clients and log in.",
 );
-for (const command of [serveCommand(), services, clients, tokenCommand(), migrateCommand()])
+for (const command of [
+  serveCommand(),
+  services,
+  clients,
+  tokenCommand(),
+  tlsCommand(),
+  migrateCommand(),
+])
   program.addCommand(command);
 await runProgram(program);

@@ -10,20 +10,31 @@ export interface Running {
   stop(): Promise<void>;
   /** Resolves if it cannot go on: it is stopped then, and the error said. */
   readonly failed?: Promise<Error>;
+  /** What SIGHUP is for; left out, that is one more way to stop it. */
+  readonly reload?: () => Promise<void>;
 }
 
 /**
  * Runs a program until SIGTERM, SIGINT or SIGHUP, then stops it cleanly and
- * ends the process. Whoever started the program with an IPC channel may die
+ * ends the process. SIGHUP makes one that can reload do that instead. Whoever started the program with an IPC channel may die
  * without a signal to it: a closed channel counts as one, so that nothing is
  * orphaned. A second Ctrl-C ends it at once.
  */
 export async function runUntilStopped(log: Log, start: () => Promise<Running>): Promise<void> {
+  let running: Running | undefined;
+  let isHungUp = false;
   const told = new Promise<string>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, resolve);
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, resolve);
+    process.on("SIGHUP", (signal) => {
+      if (!running)
+        isHungUp = true; // it is not known yet what that means to it
+      else if (running.reload) void running.reload();
+      else resolve(signal);
+    });
     process.on("disconnect", () => resolve("the end of the program that started this one"));
   });
-  const running = await start();
+  running = await start();
+  if (isHungUp) process.emit("SIGHUP", "SIGHUP");
   const cause = await Promise.race([told, ...(running.failed ? [running.failed] : [])]);
   if (cause instanceof Error) log.error({ err: cause }, "failed");
   else log.info({ cause }, "stopping");

@@ -12,11 +12,12 @@ import {
 } from "./options.js";
 import { pulseDataDirectory } from "./places.js";
 import { runUntilStopped } from "./run-until-stopped.js";
+import { addServeTlsOptions, findTlsFiles, type ServeTlsOptions } from "./serve-tls.js";
 
 /** All of them are held in memory. */
 const MAX_HISTORY_CHANGES = 1_000_000;
 
-interface ServeOptions {
+interface ServeOptions extends ServeTlsOptions {
   readonly listen: HostPort;
   readonly data?: string;
   readonly database?: string;
@@ -29,10 +30,11 @@ interface ServeOptions {
 
 /** `pulse serve`: nothing but logs on stdout, until it is told to stop. */
 export function serveCommand(): Command {
-  return new Command("serve")
+  const command = new Command("serve")
     .description("run Pulse")
     .addOption(hostPortOption("PULSE_LISTEN", "127.0.0.1:9696"))
-    .addOption(pulseDataOption())
+    .addOption(pulseDataOption());
+  return addServeTlsOptions(command)
     .addOption(
       new Option(
         "--database <url>",
@@ -69,7 +71,9 @@ export function serveCommand(): Command {
     .addOption(logLevelOption("PULSE_LOG_LEVEL"))
     .addHelpText(
       "after",
-      "\nPULSE_SECRET_KEY, if set, encrypts API keys at rest; else a key file in the data directory does.",
+      `
+PULSE_SECRET_KEY, if set, encrypts API keys at rest; else a key file in the data directory does.
+Files of TLS are read again when they change, and at SIGHUP; without TLS, SIGHUP stops Pulse.`,
     )
     .action(async (options: ServeOptions) => {
       const { env } = process;
@@ -78,10 +82,13 @@ export function serveCommand(): Command {
       process.title = "pulse serve";
       const log = createLogger(options.logLevel);
       const { startPulse } = await import("../pulse/index.js"); // the other commands need no database
+      const dataDirectory = pulseDataDirectory(options.data, env);
+      const tls = await findTlsFiles(options, dataDirectory);
       await runUntilStopped(log, async () => {
         const server = await startPulse({
           listen: options.listen,
-          dataDirectory: pulseDataDirectory(options.data, env),
+          dataDirectory,
+          ...(tls && { tls }),
           ...(options.database === undefined ? {} : { database: options.database }),
           ...(env.PULSE_SECRET_KEY ? { secretKey: env.PULSE_SECRET_KEY } : {}),
           ...(forgetAfter === undefined ? {} : { forgetAfterMs: forgetAfter }),
@@ -92,7 +99,8 @@ export function serveCommand(): Command {
           insecure: options.insecure ?? readSwitch("PULSE_INSECURE", env),
           log,
         });
-        return server;
+        const { reloadCertificate: reload } = server;
+        return { stop: () => server.stop(), failed: server.failed, ...(reload && { reload }) };
       });
     });
 }

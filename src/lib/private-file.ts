@@ -3,14 +3,26 @@ import { link, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeDirectory } from "./directory.js";
 
+const PRIVATE_MODE = 0o600;
+const PUBLIC_MODE = 0o644;
+
 /** Makes a directory (and its parents) that only its owner may enter. */
 export async function makePrivateDirectory(path: string): Promise<void> {
   await makeDirectory(path, 0o700);
 }
 
 /** Writes a file of mode 0600, whole or not at all, and durably. */
-export async function writePrivateFile(path: string, text: string): Promise<void> {
-  const temporary = await writeTemporary(path, text);
+export function writePrivateFile(path: string, text: string): Promise<void> {
+  return replaceFile(path, text, PRIVATE_MODE);
+}
+
+/** As `writePrivateFile`, for what everybody may read. */
+export function writePublicFile(path: string, text: string): Promise<void> {
+  return replaceFile(path, text, PUBLIC_MODE);
+}
+
+async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  const temporary = await writeTemporary(path, text, mode);
   try {
     await rename(temporary, path);
   } catch (error) {
@@ -31,7 +43,7 @@ export async function readOrCreatePrivateFile(
   if (existing !== undefined) return { text: existing, created: false };
   await makePrivateDirectory(dirname(path));
   const text = create();
-  const temporary = await writeTemporary(path, text);
+  const temporary = await writeTemporary(path, text, PRIVATE_MODE);
   try {
     await link(temporary, path); // unlike rename, fails if the other process was first
     return { text, created: true };
@@ -53,9 +65,9 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
   }
 }
 
-async function writeTemporary(path: string, text: string): Promise<string> {
+async function writeTemporary(path: string, text: string, mode: number): Promise<string> {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
-  const file = await open(temporary, "wx", 0o600);
+  const file = await open(temporary, "wx", mode);
   try {
     await file.writeFile(text);
     await file.sync();

@@ -18,7 +18,9 @@ export function handshakeLog(log: Log, clock: Clock): (failure: HandshakeFailure
       leftOut += 1;
       return;
     }
-    log.warn({ address, code, leftOut }, "pulse.handshake_failed");
+    // Checks of a balancer close without a word, too.
+    const level = code === "CLOSED" ? "info" : "warn";
+    log[level]({ address, code, leftOut }, "pulse.handshake_failed");
     quietUntil = now + QUIET_MS;
     leftOut = 0;
   };
