@@ -131,11 +131,12 @@ function parseKey(path: string, pem: string): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch (error) {
-    const isLocked = (error as NodeJS.ErrnoException).code === "ERR_MISSING_PASSPHRASE";
+    const isLocked = /^-----BEGIN ENCRYPTED|^Proc-Type: .*ENCRYPTED/m.test(pem);
     throw new StartError(
       isLocked
         ? `the key ${path} has a passphrase, which nobody is there to type: give one without, in a file of mode 0600`
         : `${path} holds no whole private key in PEM: give one that does`,
+      { cause: error },
     );
   }
 }
