@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Client } from "@grpc/grpc-js";
 import { holdProcess, sleep } from "../lib/clock.js";
+import { NO_CONNECTION } from "./connection-failure.js";
 import { dialEndpoints, type Link } from "./endpoint-dial.js";
 import type { Endpoints } from "./endpoints.js";
 import {
@@ -8,14 +9,12 @@ import {
   connectChannel,
   isReady,
   openChannel,
+  openEndpointChannel,
   watchChannel,
 } from "./grpc-channel.js";
 
 /** How long after all endpoints have failed they are tried again without a call. */
 const CONNECT_AGAIN_MS = 1_000;
-
-/** How the message begins of the error of a call that never left. */
-export const NO_CONNECTION = "no connection: ";
 
 /** What a transport's calls go over. */
 export interface GrpcConnection {
@@ -41,12 +40,14 @@ export interface GrpcConnection {
 
 export function openConnection(endpoints: Endpoints, use: ChannelUse): GrpcConnection {
   const { lone } = endpoints;
-  return lone === undefined ? new EndpointConnection(endpoints, use) : openLone(lone, use);
+  return lone === undefined
+    ? new EndpointConnection(endpoints, use)
+    : openLone(lone, endpoints, use);
 }
 
 /** One address and no choice: grpc-js does all there is to do. */
-function openLone(address: string, use: ChannelUse): GrpcConnection {
-  const client = openChannel(address, use);
+function openLone(address: string, { tls }: Endpoints, use: ChannelUse): GrpcConnection {
+  const client = openChannel(address, use, tls);
   const listeners: (() => void)[] = [];
   let foundNone = false;
   return {
@@ -170,7 +171,7 @@ class EndpointConnection implements GrpcConnection {
     const candidates = await unlessAborted(endpoints.candidates(), signal);
     const { link, reached, failed } = await dialEndpoints(
       candidates,
-      this.#use,
+      (endpoint) => openEndpointChannel(endpoint, this.#use, endpoints.tls),
       endpoints.clock,
       signal,
     );

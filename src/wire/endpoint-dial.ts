@@ -3,12 +3,7 @@ import type { Client } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../lib/clock.js";
 import { collectingSockets } from "./collected-sockets.js";
 import type { Endpoint } from "./endpoint-lookup.js";
-import {
-  awaitOutcome,
-  type ChannelUse,
-  connectChannel,
-  openEndpointChannel,
-} from "./grpc-channel.js";
+import { awaitOutcome, connectChannel } from "./grpc-channel.js";
 
 /** How long one endpoint is given before the next is tried beside it. */
 export const HEAD_START_MS = 500;
@@ -47,7 +42,7 @@ export interface DialResult {
  */
 export function dialEndpoints(
   endpoints: readonly Endpoint[],
-  use: ChannelUse,
+  open: (endpoint: Endpoint) => Client,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<DialResult> {
@@ -62,7 +57,7 @@ export function dialEndpoints(
         end(undefined);
         return;
       }
-      const dial = new Dial(endpoint, use);
+      const dial = new Dial({ endpoint, client: open(endpoint) });
       dials.push(dial);
       const isLast = dials.length === endpoints.length;
       timer = clock.setTimer(isLast ? LAST_CHANCE_MS : HEAD_START_MS, tryNext);
@@ -100,8 +95,8 @@ class Dial {
   readonly #sockets = new Set<Socket>();
   #state: "begun" | "failed" | "abandoned" = "begun";
 
-  constructor(endpoint: Endpoint, use: ChannelUse) {
-    this.link = { endpoint, client: openEndpointChannel(endpoint, use) };
+  constructor(link: Link) {
+    this.link = link;
   }
 
   get hasFailed(): boolean {

@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type Clock, systemClock } from "../lib/clock.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { type Endpoint, EndpointLookup, type Lookup, literalEndpoint } from "./endpoint-lookup.js";
+import type { TlsSource } from "./tls-options.js";
 
 /**
  * What there is besides the present endpoint. `none`: there is one only, so
@@ -17,6 +18,8 @@ export function isFaultOfEndpoint(error: unknown): boolean {
 }
 
 export interface EndpointsOptions {
+  /** How those with `https` are trusted; left out: as Node does by itself. */
+  readonly tls?: TlsSource;
   readonly clock?: Clock;
   readonly random?: Random;
   /** For tests: what a host name stands for. */
@@ -35,6 +38,7 @@ export interface EndpointsOptions {
 export class Endpoints {
   readonly addresses: readonly string[];
   readonly clock: Clock;
+  readonly tls: TlsSource | undefined;
   readonly #random: Random;
   readonly #lookup: EndpointLookup;
   #found: readonly Endpoint[] = [];
@@ -44,11 +48,17 @@ export class Endpoints {
 
   /** @param addresses `http://host:port` or `https://host:port`, at least one, each once */
   constructor(addresses: readonly string[], options: EndpointsOptions = {}) {
-    const { clock = systemClock, random = systemRandom, lookup } = options;
+    const { clock = systemClock, random = systemRandom, lookup, tls } = options;
     this.addresses = addresses;
     this.clock = clock;
+    this.tls = tls;
     this.#random = random;
     this.#lookup = new EndpointLookup(addresses, clock, lookup);
+  }
+
+  /** Of all its addresses. */
+  get scheme(): "http" | "https" {
+    return this.addresses[0]?.startsWith("https:") ? "https" : "http";
   }
 
   /** The address, if it is the only one and an IP address: then there can never be another endpoint. */

@@ -1,8 +1,8 @@
-import { isIP } from "node:net";
 import { Client, type ClientOptions, connectivityState } from "@grpc/grpc-js";
-import { inUrl } from "../lib/host.js";
+import { hostOf, inUrl } from "../lib/host.js";
 import type { Endpoint } from "./endpoint-lookup.js";
 import { createCredentials } from "./grpc-credentials.js";
+import type { TlsSource } from "./tls-options.js";
 
 /** Each connection is its own, and none goes through a web proxy: it carries the passwords of the house. */
 const CHANNEL_OPTIONS: ClientOptions = {
@@ -36,24 +36,27 @@ export type ChannelUse = "calls" | "background";
  * A grpc-js client for `http://host:port` or `https://host:port`. It connects
  * with the first call, and again after a loss.
  */
-export function openChannel(address: string, use: ChannelUse): Client {
-  const [scheme, host = ""] = address.split("://");
-  return open(scheme, host, use, {});
+export function openChannel(address: string, use: ChannelUse, tls?: TlsSource): Client {
+  const url = new URL(address);
+  const scheme = url.protocol === "https:" ? "https" : "http";
+  const port = url.port || (scheme === "https" ? "443" : "80");
+  const host = hostOf(url);
+  return open({ scheme, place: `${inUrl(host)}:${port}`, host, port }, use, tls, {});
 }
 
 /** The same for one endpoint, whose certificate has to be for the host that was given. */
-export function openEndpointChannel(endpoint: Endpoint, use: ChannelUse): Client {
-  const { scheme, place, host, port } = endpoint;
-  return open(scheme, place, use, {
-    "grpc.default_authority": `${inUrl(host)}:${port}`,
-    // A certificate for an IP address is checked against the address by itself.
-    ...(isIP(host) ? {} : { "grpc.ssl_target_name_override": host }),
-  });
+export function openEndpointChannel(endpoint: Endpoint, use: ChannelUse, tls?: TlsSource): Client {
+  const { host, port } = endpoint;
+  return open(endpoint, use, tls, { "grpc.default_authority": `${inUrl(host)}:${port}` });
 }
 
-function open(scheme: string | undefined, target: string, use: ChannelUse, own: ClientOptions) {
-  const security = createCredentials(scheme === "https" ? "https" : "http");
-  return new Client(`dns:${target}`, security, {
+function open(
+  endpoint: Endpoint,
+  use: ChannelUse,
+  tls: TlsSource | undefined,
+  own: ClientOptions,
+): Client {
+  return new Client(`dns:${endpoint.place}`, createCredentials(endpoint, tls), {
     ...CHANNEL_OPTIONS,
     ...(use === "calls" ? KEEPALIVE_OPTIONS : {}),
     ...own,

@@ -1,18 +1,27 @@
 import type { Socket } from "node:net";
 import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { TlsConnector, type TlsServer } from "./tls-connector.js";
+import type { TlsSource } from "./tls-options.js";
 
 /** How grpc-js turns a TCP connection into one that it can use. */
-type Connector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
+export type Connector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 
 /**
  * Credentials of a channel to an `http` or `https` server. What is below the channel ends
  * with it: grpc-js by itself would still connect once the pause after a failed attempt is
  * over, or once a silent server speaks, and keep a connection that nobody can use.
  */
-export function createCredentials(scheme: "http" | "https"): ChannelCredentials {
-  const created = scheme === "https" ? credentials.createSsl() : credentials.createInsecure();
+export function createCredentials(
+  server: TlsServer & { readonly scheme: "http" | "https" },
+  tls: TlsSource | undefined,
+): ChannelCredentials {
+  const isTls = server.scheme === "https";
+  const created = isTls ? credentials.createSsl() : credentials.createInsecure();
   const createConnector = created._createSecureConnector.bind(created);
-  created._createSecureConnector = (...of) => new EndingConnector(createConnector(...of));
+  created._createSecureConnector = (...of) => {
+    const connector = createConnector(...of);
+    return new EndingConnector(isTls ? new TlsConnector(connector, server, tls) : connector);
+  };
   return created;
 }
 
@@ -20,7 +29,9 @@ export function createCredentials(scheme: "http" | "https"): ChannelCredentials 
 class EndingConnector implements Connector {
   readonly #connector: Connector;
   #state: "open" | "destroyed" = "open";
+  /** The TCP connection, or the TLS on it once that is there. */
   #latest: Socket | undefined;
+  #phase: "handshake" | "done" = "done";
 
   constructor(connector: Connector) {
     this.#connector = connector;
@@ -35,7 +46,11 @@ class EndingConnector implements Connector {
   async connect(socket: Socket): ReturnType<Connector["connect"]> {
     this.#mustBeOpen();
     this.#latest = socket;
-    return this.#connector.connect(socket);
+    this.#phase = "handshake";
+    const made = await this.#connector.connect(socket);
+    this.#latest = made.socket;
+    this.#phase = "done";
+    return made;
   }
 
   getCallCredentials(): ReturnType<Connector["getCallCredentials"]> {
@@ -45,7 +60,7 @@ class EndingConnector implements Connector {
   destroy(): void {
     this.#state = "destroyed";
     // Where the server has spoken, calls may go on to their end, and then grpc-js closes it.
-    if (this.#latest?.bytesRead === 0) this.#latest.destroy();
+    if (this.#phase === "handshake" || this.#latest?.bytesRead === 0) this.#latest?.destroy();
     this.#connector.destroy();
   }
 

@@ -21,7 +21,8 @@ import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { CallOptions, Client, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
 import { systemClock } from "../lib/clock.js";
-import { NO_CONNECTION, openConnection } from "./endpoint-connection.js";
+import { connectionFailure, NO_CONNECTION } from "./connection-failure.js";
+import { openConnection } from "./endpoint-connection.js";
 import { Endpoints, isFaultOfEndpoint } from "./endpoints.js";
 import type { ChannelUse } from "./grpc-channel.js";
 import { openClientStream } from "./grpc-client-stream.js";
@@ -30,6 +31,9 @@ import { toBuffer } from "./message-bytes.js";
 import { toHeaders, toMetadata } from "./metadata.js";
 import { pathOf } from "./mount.js";
 import { withoutHoldingProcess } from "./unheld-sockets.js";
+
+/** Turns what grpc-js says into a sentence. */
+type Explain = (details: string) => string;
 
 /** What makes a Headers; the name HeadersInit is known only where there is a DOM. */
 type HeadersLike = ConstructorParameters<typeof Headers>[0];
@@ -75,6 +79,7 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
   // Whatever a call sets off, such as connecting again, belongs to it.
   const start = use === "calls" ? <T>(fn: () => T) => fn() : withoutHoldingProcess;
   const interceptors = options.interceptors ?? [];
+  const explain: Explain = (details) => connectionFailure(details, endpoints.scheme);
 
   /** Makes a call, and learns from how it goes. */
   async function over<T>(signal: AbortSignal, call: (client: Client) => Promise<T>): Promise<T> {
@@ -114,7 +119,8 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
           method,
           message,
         },
-        next: (request) => over(request.signal, (client) => callUnary(client, method, request)),
+        next: (request) =>
+          over(request.signal, (client) => callUnary(client, method, request, explain)),
       });
     },
 
@@ -148,7 +154,7 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
               ),
               request.message,
               request.signal,
-              (status) => toError(status, request.signal),
+              (status) => toError(status, request.signal, explain),
             );
           });
           return { stream: true, service: method.parent, method, ...opened };
@@ -162,6 +168,7 @@ function callUnary<I extends DescMessage, O extends DescMessage>(
   client: Client,
   method: DescMethodUnary<I, O>,
   { header, message, signal }: UnaryRequest<I, O>,
+  explain: Explain,
 ): Promise<UnaryResponse<I, O>> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(ConnectError.from(signal.reason, Code.Canceled));
@@ -189,7 +196,8 @@ function callUnary<I extends DescMessage, O extends DescMessage>(
     // The status comes after the callback, and with it the trailers.
     call.on("status", (status: StatusObject) => {
       signal.removeEventListener("abort", onAbort);
-      if (failure || answer === undefined) return reject(toError(failure ?? status, signal));
+      if (failure || answer === undefined)
+        return reject(toError(failure ?? status, signal, explain));
       const trailer = toHeaders(status.metadata);
       resolve({
         stream: false,
@@ -244,22 +252,20 @@ function deserializerOf<Desc extends DescMessage>(schema: Desc) {
   return (bytes: Buffer): MessageShape<Desc> => fromBinary(schema, bytes);
 }
 
-/** grpc-js wraps why it cannot connect into words for its own developers. */
-function withoutDebris(details: string): string {
-  const match = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(details);
-  return match?.[1] ? `${NO_CONNECTION}${match[1]}` : details;
-}
-
 /** Whether a call has failed like that which never left. */
 function isWantOfConnection(error: unknown): boolean {
   return error instanceof ConnectError && error.rawMessage.startsWith(NO_CONNECTION);
 }
 
 /** The error of a call, with its details; one that was aborted has the reason of that. */
-function toError(status: Partial<StatusObject>, signal: AbortSignal): ConnectError {
+function toError(
+  status: Partial<StatusObject>,
+  signal: AbortSignal,
+  explain: Explain,
+): ConnectError {
   if (signal.aborted) return ConnectError.from(signal.reason, Code.Canceled);
   const code = status.code ?? Code.Unknown;
-  const details = withoutDebris(status.details ?? "");
+  const details = explain(status.details ?? "");
   const trailer = status.metadata ? toHeaders(status.metadata) : new Headers();
   trailer.set("grpc-status", String(code));
   trailer.set("grpc-message", encodeURIComponent(details));

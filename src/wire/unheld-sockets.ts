@@ -3,6 +3,7 @@ import { subscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 
 const unheld = new AsyncLocalStorage<true>();
+const released = new WeakSet<Socket>();
 let isWatching = false;
 
 /**
@@ -11,14 +12,21 @@ let isWatching = false;
  * and has no option against it; a heartbeat stream runs for ever.
  */
 export function withoutHoldingProcess<T>(fn: () => T): T {
-  if (!isWatching) subscribe("net.client.socket", (message) => release(message));
+  if (!isWatching)
+    subscribe("net.client.socket", (message) => {
+      if (unheld.getStore()) release((message as { socket: Socket }).socket);
+    });
   isWatching = true;
   return unheld.run(true, fn);
 }
 
-function release(message: unknown): void {
-  if (!unheld.getStore()) return;
-  const { socket } = message as { socket: Socket };
+/** TLS on a connection that does not keep the process alive must not do so either. */
+export function releaseWith(connection: Socket, above: Socket): void {
+  if (released.has(connection)) release(above);
+}
+
+function release(socket: Socket): void {
+  released.add(socket);
   socket.unref();
   socket.ref = () => socket; // HTTP/2 would hold it again with its next call
 }
