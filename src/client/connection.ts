@@ -1,16 +1,17 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
-import { Endpoints } from "../wire/endpoints.js";
+import type { Endpoints } from "../wire/endpoints.js";
 import type { ChannelUse } from "../wire/grpc-channel.js";
 import { createGrpcTransport, type GrpcTransport } from "../wire/grpc-transport.js";
 import { createAuthorization, type TokenSource } from "./authorization.js";
 import { clientsOn, type PulseConnection, type WatchConnection } from "./clients.js";
-import { checkToken, parsePulseAddresses } from "./options.js";
+import { checkToken } from "./options.js";
 import { createRetry, type RetryPolicy } from "./retry.js";
+import { endpointsOf, type PulseSecurity } from "./target.js";
 
-export interface ConnectOptions {
-  /** Where Pulse is: `http://host:port`, or `host:port`, or several of these with commas between. */
+export interface ConnectOptions extends PulseSecurity {
+  /** Where Pulse is: `https://host:port`, or `http://127.0.0.1:port` on this host, or several with commas between. */
   readonly pulse: string;
   readonly token: TokenSource;
   /** How idempotent calls are tried again; `never`: one attempt, with the attempt's deadline of 10 s. */
@@ -25,13 +26,13 @@ export interface ConnectOptions {
  * Connects to Pulse for calls. Returns at once: an unreachable Pulse shows in
  * the calls, as a ConnectError of code UNAVAILABLE once their retries are used up.
  *
- * @throws TypeError if `pulse` or `token` cannot be used.
+ * @throws TypeError if `pulse`, `tls` or `token` cannot be used.
  */
 export function connectPulse(options: ConnectOptions): PulseConnection {
   const { retry, clock, random } = options;
   const policy = retry === "never" ? { maxAttempts: 1, totalTimeoutMs: 10_000 } : (retry ?? {});
   const injected = { ...(clock && { clock }), ...(random && { random }) };
-  const endpoints = new Endpoints(parsePulseAddresses(options.pulse), injected);
+  const endpoints = endpointsOf(options, injected);
   const interceptor = createRetry({ policy, endpoints, ...injected });
   return clientsOn(openTransport(endpoints, options.token, { interceptors: [interceptor] }));
 }

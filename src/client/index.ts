@@ -1,5 +1,8 @@
 export type { DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
 export type { Service } from "../../gen/pulse/v1/service_pb.js";
+export type { TlsOptions, TlsSource } from "../wire/tls-options.js";
+export { checkTlsOptions } from "../wire/tls-options.js";
+export { parsePulseAddresses } from "./addresses.js";
 export type { TokenSource } from "./authorization.js";
 export type { PulseConnection } from "./clients.js";
 export type { ConnectOptions } from "./connection.js";
@@ -7,7 +10,7 @@ export { connectPulse } from "./connection.js";
 export { InvalidRequestError } from "./failure.js";
 export type { Identity } from "./identity.js";
 export { readOrCreateIdentity } from "./identity.js";
-export { checkRegistrationOptions, parsePulseAddresses } from "./options.js";
+export { checkRegistrationOptions } from "./options.js";
 export { registerWithRetry, startRegistration } from "./register.js";
 export type {
   Grant,
@@ -21,6 +24,8 @@ export type {
   ServiceLoad,
 } from "./registration.js";
 export type { RetryPolicy } from "./retry.js";
+export type { PulseSecurity } from "./target.js";
+export { plainTextExposure } from "./target.js";
 export {
   streamDownloadClientResponses,
   streamServiceResponses,

@@ -1,52 +1,6 @@
 import type { TokenSource } from "./authorization.js";
 import type { RegistrationOptions } from "./registration.js";
-
-/** Port of Pulse unless another is named. */
-const DEFAULT_PORT = 9696;
-
-/**
- * `http://host:port` from `host`, `host:port` or a URL; a bare host means port 9696.
- *
- * @throws TypeError that says what a usable address looks like.
- */
-export function parsePulseAddress(pulse: string): string {
-  const usable = "give the address of Pulse as http://host:9696 or host:9696";
-  if (typeof pulse !== "string" || pulse === "") throw new TypeError(`pulse is empty: ${usable}`);
-  const isUrl = pulse.includes("://");
-  const url = parseUrl(isUrl ? pulse : `http://${pulse}`);
-  if (!url?.hostname || !["http:", "https:"].includes(url.protocol))
-    throw new TypeError(`pulse is not an address: ${usable}`);
-  // Such a URL may hold a secret, so it is not repeated.
-  if (url.username || url.password)
-    throw new TypeError(`pulse must not contain a user or password: ${usable}`);
-  if (url.pathname !== "/" || url.search || url.hash)
-    throw new TypeError(`pulse must not have a path, query or fragment: ${usable}`);
-  const schemePort = url.protocol === "https:" ? 443 : 80;
-  const namesPort = /:\d+$/.test(pulse);
-  const port = url.port || (isUrl || namesPort ? schemePort : DEFAULT_PORT);
-  return `${url.protocol}//${url.hostname}:${port}`;
-}
-
-/**
- * Several addresses with commas between, each as `parsePulseAddress` reads it, and
- * each once.
- *
- * @throws TypeError that says what usable addresses look like.
- */
-export function parsePulseAddresses(pulse: string): readonly string[] {
-  if (typeof pulse !== "string") return [parsePulseAddress(pulse)];
-  const parts = pulse.split(",").map((part) => part.trim());
-  if (parts.length > 1 && parts.includes(""))
-    throw new TypeError(
-      "pulse has an empty address between its commas: give addresses as in host-a:9696,host-b:9696",
-    );
-  const addresses = [...new Set(parts.map(parsePulseAddress))];
-  if (new Set(addresses.map((address) => new URL(address).protocol)).size > 1)
-    throw new TypeError(
-      "pulse mixes http and https: give all its addresses the same scheme, as in https://host-a:9696,https://host-b:9696",
-    );
-  return addresses;
-}
+import { checkTarget } from "./target.js";
 
 /** @throws TypeError if this is neither a function nor a token that fits into a header. */
 export function checkToken(token: TokenSource): TokenSource {
@@ -64,7 +18,7 @@ export function checkToken(token: TokenSource): TokenSource {
  * @throws TypeError that names the option and says what to do.
  */
 export function checkRegistrationOptions(options: RegistrationOptions): void {
-  parsePulseAddresses(options.pulse);
+  checkTarget(options);
   checkToken(options.token);
   const { service, identity, ttlMs, standaloneAfterMs } = options;
   requireText(service?.name, "service.name", "a name for people, such as the program's");
@@ -74,7 +28,7 @@ export function checkRegistrationOptions(options: RegistrationOptions): void {
     requireText(service.apiUrl, "service.apiUrl", "the URL at which managers reach its API");
   }
   for (const field of ["apiUrl", "healthUrl"] as const)
-    if (service[field] !== undefined && !/^https?:$/.test(parseUrl(service[field])?.protocol ?? ""))
+    if (service[field] !== undefined && !/^https?:$/.test(protocolOf(service[field])))
       throw new TypeError(`service.${field} is not an http or https URL`);
   if (identity && "directory" in identity) {
     requireText(identity.directory, "identity.directory", "a directory that is kept");
@@ -95,6 +49,6 @@ function requireText(value: string | undefined, option: string, what: string): v
     throw new TypeError(`${option} is missing: give ${what}`);
 }
 
-function parseUrl(text: string): URL | undefined {
-  return URL.canParse(text) ? new URL(text) : undefined;
+function protocolOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).protocol : "";
 }

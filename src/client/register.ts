@@ -1,13 +1,13 @@
 import { holdProcess, systemClock } from "../lib/clock.js";
 import { systemRandom } from "../lib/random.js";
-import { Endpoints } from "../wire/endpoints.js";
 import { connectWithoutRetry } from "./connection.js";
 import { logEvents } from "./event-log.js";
 import { createIdentitySource } from "./identity.js";
-import { checkRegistrationOptions, parsePulseAddresses } from "./options.js";
+import { checkRegistrationOptions } from "./options.js";
 import { DEFAULT_STANDALONE_AFTER_MS } from "./pace.js";
 import type { Registration, RegistrationOptions } from "./registration.js";
 import { startSession } from "./session.js";
+import { endpointsOf, plainTextExposure } from "./target.js";
 
 /**
  * Registers a service and keeps it alive, in the background. Returns at once;
@@ -22,7 +22,9 @@ export function startRegistration(options: RegistrationOptions): Registration {
   const { pulse, token, signal, log } = options;
   const random = options.random ?? systemRandom;
   const clock = options.clock ?? systemClock;
-  const endpoints = new Endpoints(parsePulseAddresses(pulse), { clock, random });
+  const endpoints = endpointsOf(options, { clock, random });
+  const exposure = plainTextExposure(pulse);
+  if (exposure) log?.warn({ event: "plain-text", pulse }, exposure);
   const session = startSession({
     dial: () => connectWithoutRetry(endpoints, token),
     endpoints,

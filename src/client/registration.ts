@@ -2,6 +2,7 @@ import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
 import type { Identity } from "./identity.js";
+import type { PulseSecurity } from "./target.js";
 
 /** What a service registers as: the fields of `pulse.v1.ServiceSpec`, see there for bounds. */
 export interface ServiceDescription {
@@ -40,10 +41,10 @@ export interface ServiceHealth {
   readonly reason?: string;
 }
 
-export interface RegistrationOptions {
+export interface RegistrationOptions extends PulseSecurity {
   /**
-   * Where Pulse is: `http://host:port`, or `host:port`, or several of these with
-   * commas between. A host name may stand for several Pulses, too: one of them at
+   * Where Pulse is: `https://host:port`, or `http://127.0.0.1:port` on this host, or
+   * several of these with commas between. A host name may stand for several Pulses, too: one of them at
    * random is used, and another when that one fails or is stopping.
    */
   readonly pulse: string;

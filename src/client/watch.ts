@@ -4,10 +4,10 @@ import type { WatchServicesResponse } from "../../gen/pulse/v1/registry_service_
 import type { Service } from "../../gen/pulse/v1/service_pb.js";
 import { holdProcess, systemClock } from "../lib/clock.js";
 import { systemRandom } from "../lib/random.js";
-import { Endpoints } from "../wire/endpoints.js";
 import { connectWithoutRetry } from "./connection.js";
 import { ItemWatch } from "./item-watch.js";
-import { checkToken, parsePulseAddresses } from "./options.js";
+import { checkToken } from "./options.js";
+import { endpointsOf, plainTextExposure } from "./target.js";
 import { WatchCache } from "./watch-cache.js";
 import { logWatch } from "./watch-log.js";
 import { followStream } from "./watch-stream.js";
@@ -66,6 +66,8 @@ function startWatch<Item, Filter, Response>(
   const { log, cache, signal } = options;
   const common = commonOf(topic, options);
   const { query, clock, random, endpoints } = common;
+  const exposure = plainTextExposure(options.pulse);
+  if (exposure) log?.warn({ event: "plain-text", pulse: options.pulse }, exposure);
   if (cache && (typeof cache.file !== "string" || cache.file === ""))
     throw new TypeError("cache.file is missing: give a path that is kept");
   return new ItemWatch({
@@ -136,16 +138,10 @@ function streamResponses<Item, Filter, Response>(
 
 function commonOf<Item, Filter, Response>(
   topic: Topic<Item, Filter, Response>,
-  {
-    pulse,
-    token,
-    filter,
-    signal,
-    clock = systemClock,
-    random = systemRandom,
-  }: StreamOptions<Filter>,
+  options: StreamOptions<Filter>,
 ) {
-  const endpoints = new Endpoints(parsePulseAddresses(pulse), { clock, random });
+  const { token, filter, signal, clock = systemClock, random = systemRandom } = options;
+  const endpoints = endpointsOf(options, { clock, random });
   checkToken(token);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw new TypeError("signal must be an AbortSignal");

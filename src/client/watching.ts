@@ -2,6 +2,7 @@ import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
 import type { TokenSource } from "./authorization.js";
+import type { PulseSecurity } from "./target.js";
 
 /** Which download clients to watch: those that fit all fields given. */
 export interface DownloadClientFilter {
@@ -26,8 +27,8 @@ export interface ServiceFilter {
 /** Whether something can be used: wholly, in part, or not. */
 export type Usability = "online" | "degraded" | "offline";
 
-export interface StreamOptions<Filter> {
-  /** Where Pulse is: `http://host:port`, or `host:port`, or several of these with commas between. */
+export interface StreamOptions<Filter> extends PulseSecurity {
+  /** Where Pulse is: `https://host:port`, or `http://127.0.0.1:port` on this host, or several with commas between. */
   readonly pulse: string;
   /** Bearer token of scope `discover`, or `observe` for no credentials. A function is asked before each attempt. */
   readonly token: TokenSource;

@@ -41,6 +41,8 @@ function sentence({ code = "", message, cert }: TlsError, where: string): string
     return `the certificate of ${where} is for ${namesOf(cert?.subjectaltname)}: use one of these as Pulse's address, or give Pulse a certificate for this one`;
   if (UNKNOWN_SIGNER.has(code))
     return `nobody who is trusted here has signed the certificate of ${where}: give the certificate of its authority (ca), or its own fingerprint (fingerprint)`;
+  if (code === "INVALID_PURPOSE")
+    return `the certificate of ${where} is none for a server: give Pulse one that is, or pin it (fingerprint)`;
   if (code === "CERT_HAS_EXPIRED")
     return `the certificate of ${where}, or of its authority, has expired: renew it there, or set this host's clock right`;
   if (code === "CERT_NOT_YET_VALID")

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parsePulseAddress, parsePulseAddresses } from "../../src/client/options.js";
+import { parsePulseAddress, parsePulseAddresses } from "../../src/client/addresses.js";
 
 it.each([
   ["pulse", "http://pulse:9696"],
