@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import { failureSentence } from "./failure.js";
+import { failureSentence, withFlags } from "./failure.js";
 
 /** Tells of a connection that is lost and found again: once for each, however often it is tried. */
 export interface ConnectionNotes {
@@ -12,7 +12,7 @@ export function connectionNotes(url: string, say: (text: string) => void): Conne
   return {
     lost(error) {
       const text = ConnectError.from(error).rawMessage.replace(/^the token function failed: /, "");
-      const why = failureSentence(new Error(text));
+      const why = failureSentence(new Error(withFlags(text)));
       if (state === "new") {
         say(`Cannot watch Pulse at ${url} yet (${why}); trying until that works.`);
         state = "waiting";

@@ -26,6 +26,22 @@ export function callFailure(error: unknown, url: string, tokenSource: string): E
   });
 }
 
+/** Pulse was reached, and its certificate, or the one shown to it, was not good enough. */
+const TLS_FAILED = "no connection: TLS failed: ";
+
+function unreachableSentence(text: string, url: string): string {
+  return text.startsWith(TLS_FAILED)
+    ? `no trusted connection to Pulse at ${url}: ${withFlags(text.slice(TLS_FAILED.length))}`
+    : `Pulse at ${url} does not answer (${text}); start it with "pulse serve", or give its address with --pulse`;
+}
+
+/** The library names its options in brackets: here these are flags. */
+export function withFlags(text: string): string {
+  return text
+    .replace(/\((ca|fingerprint)\)/g, "(--$1)")
+    .replaceAll("(cert and key)", "(--cert and --key)");
+}
+
 function callSentence(error: ConnectError, url: string, tokenSource: string): string {
   const fromPulse = error.findDetails(ErrorInfoSchema).some((info) => info.domain === "pulse");
   const text = failureSentence(new Error(error.rawMessage || Code[error.code]));
@@ -38,7 +54,7 @@ function callSentence(error: ConnectError, url: string, tokenSource: string): st
     case Code.DeadlineExceeded:
       return fromPulse
         ? `Pulse at ${url} cannot do this now: ${text}; try again in a moment`
-        : `Pulse at ${url} does not answer (${text}); start it with "pulse serve", or give its address with --pulse`;
+        : unreachableSentence(text, url);
     case Code.Unimplemented:
       return `what answers at ${url} is not a Pulse that knows this command (${text}); check --pulse`;
     case Code.InvalidArgument:

@@ -10,6 +10,7 @@ import { addSecretOptions, readSecret } from "./credential-options.js";
 import { UsageError } from "./failure.js";
 import { createLogger } from "./logger.js";
 import {
+  addSecurityOptions,
   type HostPort,
   hostPortOption,
   jsonOption,
@@ -24,6 +25,7 @@ import { print } from "./output.js";
 import { haulStateDirectory, pulseDataDirectory } from "./places.js";
 import { probeText } from "./probe-text.js";
 import { findTokenFor } from "./pulse-call.js";
+import { targetOf } from "./pulse-target.js";
 import { runUntilStopped } from "./run-until-stopped.js";
 
 /** Prefix of the variables with its credentials. */
@@ -36,8 +38,6 @@ interface ClientOptions {
 }
 
 interface RunOptions extends ClientOptions {
-  readonly pulse: string;
-  readonly tokenFile?: string;
   readonly name: string;
   readonly advertiseUrl?: string;
   readonly listen: HostPort;
@@ -48,12 +48,13 @@ interface RunOptions extends ClientOptions {
 
 /** `haul run`: registers a download client and keeps it alive, until it is told to stop. */
 export function runCommand(): Command {
-  return addClientOptions(new Command("run"))
+  const command = addClientOptions(new Command("run"))
     .description(
       "register a download client; with none given, start an aria2 if there is one, or register Haul itself",
     )
     .addOption(pulseUrlOption())
-    .addOption(tokenFileOption())
+    .addOption(tokenFileOption());
+  return addSecurityOptions(command)
     .addOption(
       new Option("--name <name>", "name for people; two Hauls on one host need two")
         .env("HAUL_NAME")
@@ -89,13 +90,15 @@ async function run(options: RunOptions, command: Command): Promise<void> {
   const client = await frontedClient(options, command);
   const version = command.parent?.version();
   const log = createLogger(options.logLevel);
+  const pulseData = pulseDataDirectory(env.PULSE_DATA, env);
+  const { url, ...security } = await targetOf(command, pulseData);
   /** Looked for at each attempt: Pulse makes it at its first start, which may come later. */
-  const token = async () =>
-    (await findTokenFor(command, pulseDataDirectory(env.PULSE_DATA, env), ["service"])).token;
+  const token = async () => (await findTokenFor(command, url, pulseData, ["service"])).token;
   await runUntilStopped(log, async () => {
     const haul = await startHaul({
       ...(client ? { client } : {}),
-      pulse: options.pulse,
+      ...security,
+      pulse: url,
       token,
       name: options.name,
       listen: options.listen,

@@ -1,6 +1,6 @@
 import type { DescEnum } from "@bufbuild/protobuf";
-import { InvalidArgumentError, Option } from "commander";
-import { parsePulseAddresses } from "../client/index.js";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { checkTlsOptions, parsePulseAddresses } from "../client/index.js";
 import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import { UsageError } from "./failure.js";
 
@@ -40,6 +40,18 @@ export function parsePulseUrl(text: string): string {
   } catch {
     throw new InvalidArgumentError(
       `Give Pulse's address without a path or user name, such as ${DEFAULT_PULSE_URL}, or the addresses of several nodes with commas between, all http or all https.`,
+    );
+  }
+}
+
+/** Reads the SHA-256 fingerprint of a certificate. */
+export function parseFingerprint(text: string): string {
+  try {
+    checkTlsOptions({ fingerprint: text });
+    return text;
+  } catch {
+    throw new InvalidArgumentError(
+      "Give the 64 hex digits of a SHA-256 fingerprint, with or without colons.",
     );
   }
 }
@@ -103,7 +115,38 @@ export function pulseUrlOption(): Option {
   return new Option("--pulse <url>", "where Pulse is; several nodes with commas between")
     .env("PULSE_URL")
     .argParser(parsePulseUrl)
-    .default(DEFAULT_PULSE_URL);
+    .default(DEFAULT_PULSE_URL, `${DEFAULT_PULSE_URL}, or https if Pulse here has tls/ca.crt`);
+}
+
+/** Adds what a program has that connects to Pulse: whom it trusts, and as whom it comes. */
+export function addSecurityOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--ca <file>",
+        "PEM file with the authority that has signed Pulse's certificate; default on Pulse's host: the one in its data directory, else what Node trusts",
+      ).env("PULSE_CA"),
+    )
+    .addOption(
+      new Option("--cert <file>", "PEM file with the certificate to show to Pulse").env(
+        "PULSE_CERT",
+      ),
+    )
+    .addOption(new Option("--key <file>", "PEM file with its private key").env("PULSE_KEY"))
+    .addOption(
+      new Option(
+        "--fingerprint <sha256>",
+        "fingerprint that Pulse's certificate must have; without --ca it alone decides",
+      )
+        .env("PULSE_FINGERPRINT")
+        .argParser(parseFingerprint),
+    )
+    .addOption(
+      new Option(
+        "--insecure",
+        "allow plain text to Pulse on another host (env: PULSE_INSECURE=true)",
+      ),
+    );
 }
 
 export function pulseDataOption(): Option {

@@ -1,40 +1,47 @@
 import type { Command } from "commander";
-import { connectPulse, type PulseConnection } from "../client/index.js";
+import { connectPulse, type PulseConnection, plainTextExposure } from "../client/index.js";
 import { callFailure } from "./failure.js";
-import { pulseDataOption, pulseUrlOption, tokenFileOption } from "./options.js";
+import { addSecurityOptions, pulseDataOption, pulseUrlOption, tokenFileOption } from "./options.js";
+import { note } from "./output.js";
 import { pulseDataDirectory } from "./places.js";
+import { targetOf } from "./pulse-target.js";
 import { type FoundToken, findToken, type TokenSearch } from "./token-lookup.js";
 
 /** Adds the options that every command has which calls Pulse. */
 export function addCallOptions(command: Command): Command {
-  return command
-    .addOption(pulseUrlOption())
-    .addOption(tokenFileOption())
-    .addOption(pulseDataOption());
+  command.addOption(pulseUrlOption()).addOption(tokenFileOption()).addOption(pulseDataOption());
+  return addSecurityOptions(command);
 }
 
-/** The token that the options of `command` and the variables lead to. */
+/**
+ * The token that the options of `command` and the variables lead to.
+ * @param url where it will be sent
+ */
 export function findTokenFor(
   command: Command,
+  url: string,
   pulseDataDirectory: string,
   accept: TokenSearch["accept"],
 ): Promise<FoundToken> {
-  const options = command.opts<{ pulse: string; tokenFile?: string }>();
+  const options = command.opts<{ tokenFile?: string }>();
   return findToken({
     file: options.tokenFile,
     fileWasTyped: command.getOptionValueSource("tokenFile") === "cli",
     token: process.env.PULSE_TOKEN,
-    pulseUrl: options.pulse,
+    pulseUrl: url,
     dataDirectory: pulseDataDirectory,
     accept,
   });
 }
 
 /** Where Pulse is, as the options of `command` say, and how to find the token for it. */
-export function callTarget(command: Command, accept: TokenSearch["accept"]) {
-  const { pulse: url, data } = command.opts<{ pulse: string; data?: string }>();
+export async function callTarget(command: Command, accept: TokenSearch["accept"]) {
+  const { data } = command.opts<{ data?: string }>();
   const dataDirectory = pulseDataDirectory(data, process.env);
-  return { url, findToken: () => findTokenFor(command, dataDirectory, accept) };
+  const { url, ...security } = await targetOf(command, dataDirectory);
+  const exposure = plainTextExposure(url);
+  if (exposure !== undefined) note(`Warning: ${exposure}.`);
+  return { url, security, findToken: () => findTokenFor(command, url, dataDirectory, accept) };
 }
 
 /**
@@ -48,13 +55,13 @@ export async function callPulse<Answer>(
   call: (pulse: PulseConnection) => Promise<Answer>,
   timeoutMs = 10_000,
 ): Promise<Answer> {
-  const { url, findToken } = callTarget(command, accept);
+  const { url, security, findToken } = await callTarget(command, accept);
   const { token, source } = await findToken();
   // Each node is asked once, at most.
   const maxAttempts = url.split(",").length;
   const totalTimeoutMs = maxAttempts * timeoutMs;
   const retry = { maxAttempts, attemptTimeoutMs: timeoutMs, totalTimeoutMs };
-  const pulse = connectPulse({ pulse: url, token, retry });
+  const pulse = connectPulse({ ...security, pulse: url, token, retry });
   try {
     return await call(pulse);
   } catch (error) {

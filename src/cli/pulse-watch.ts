@@ -8,7 +8,7 @@ import { NoTokenError } from "./token-lookup.js";
 
 /** What a watch needs. */
 export interface WatchTarget {
-  readonly options: Pick<StreamOptions<unknown>, "pulse" | "token" | "signal">;
+  readonly options: Pick<StreamOptions<unknown>, "pulse" | "tls" | "insecure" | "token" | "signal">;
   readonly notes: ConnectionNotes;
   /** What it means for the person at the terminal that Pulse refuses the token. */
   refusal(error: Error): Error;
@@ -19,7 +19,7 @@ export async function watchPulse(
   command: Command,
   watch: (target: WatchTarget) => Promise<void>,
 ): Promise<void> {
-  const { url, findToken } = callTarget(command, ["service", "admin"]);
+  const { url, security, findToken } = await callTarget(command, ["service", "admin"]);
   let source = "";
   const token = async () => {
     const found = await findToken();
@@ -35,6 +35,7 @@ export async function watchPulse(
     process.once(signal, () => stopping.abort()); // a second one ends it at once
   await watch({
     options: {
+      ...security,
       pulse: url,
       token, // looked for at each attempt: Pulse makes it at its first start
       signal: stopping.signal,

@@ -3,13 +3,16 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { connectPulse } from "../client/index.js";
 import { sleep, systemClock } from "../lib/clock.js";
+import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import { makePrivateDirectory, readIfPresent } from "../lib/private-file.js";
 import { type ChildProgramOptions, startChildProgram } from "./child-program.js";
 import { CommandError, failureSentence } from "./failure.js";
+import { readSwitch } from "./options.js";
 import { print } from "./output.js";
 import { programLines, registryTables } from "./overview.js";
 import { pulseDataDirectory } from "./places.js";
 import { createProgram, runProgram } from "./program.js";
+import { findTarget, type PulseTarget } from "./pulse-target.js";
 import { createScreen } from "./screen.js";
 import { type Supervised, supervise } from "./supervisor.js";
 
@@ -46,21 +49,21 @@ async function start(): Promise<void> {
     logFile: join(logs, "pulse.log"),
     readyMessage: "pulse.listening",
   });
-  const pulseUrl = pulse.state.name === "running" ? pulse.state.url : "";
   try {
+    const target = await targetHere(pulse.state.name === "running" ? pulse.state.url : "", data);
     // Haul is a service like any other: it gets the service token, and none of Pulse's own secrets.
     const env = { ...process.env };
     for (const name of SECRETS_OF_PULSE) delete env[name];
     const haul = await startProgram("Haul", {
       program: "haul",
-      args: ["run", "--pulse", pulseUrl],
+      args: ["run", "--pulse", target.url],
       env: { ...env, PULSE_TOKEN_FILE: serviceToken },
       logFile: join(logs, "haul.log"),
       readyMessage: "haul.listening",
     });
     try {
       print(whereThingsAre(data, logs));
-      await showUntil(stopping.signal, { pulse, haul, pulseUrl, serviceToken });
+      await showUntil(stopping.signal, { pulse, haul, target, serviceToken });
     } finally {
       await haul.stop(); // first, so that its goodbye is heard
     }
@@ -68,6 +71,24 @@ async function start(): Promise<void> {
     await pulse.stop();
   }
   process.exit(0);
+}
+
+/** The Pulse that was started, as its clients here find and trust it. */
+function targetHere(listening: string, dataDirectory: string): Promise<PulseTarget> {
+  const { PULSE_CA, PULSE_CERT, PULSE_KEY, PULSE_FINGERPRINT } = process.env;
+  const url = new URL(listening);
+  // No certificate is for "all addresses".
+  if (isUnspecifiedHost(hostOf(url)))
+    url.hostname = url.hostname === "[::]" ? "[::1]" : "127.0.0.1";
+  return findTarget({
+    pulse: url.origin,
+    ...(PULSE_CA !== undefined && { ca: PULSE_CA }),
+    ...(PULSE_CERT !== undefined && { cert: PULSE_CERT }),
+    ...(PULSE_KEY !== undefined && { key: PULSE_KEY }),
+    ...(PULSE_FINGERPRINT !== undefined && { fingerprint: PULSE_FINGERPRINT }),
+    insecure: readSwitch("PULSE_INSECURE", process.env),
+    dataDirectory,
+  });
 }
 
 async function makeLogDirectory(data: string): Promise<string> {
@@ -108,14 +129,16 @@ function whereThingsAre(data: string, logs: string): string {
 interface Shown {
   readonly pulse: Supervised;
   readonly haul: Supervised;
-  readonly pulseUrl: string;
+  readonly target: PulseTarget;
   readonly serviceToken: string;
 }
 
 async function showUntil(signal: AbortSignal, shown: Shown): Promise<void> {
   const screen = createScreen(process.stdout);
+  const { url, ...security } = shown.target;
   const connection = connectPulse({
-    pulse: shown.pulseUrl,
+    ...security,
+    pulse: url,
     token: async () => (await readIfPresent(shown.serviceToken))?.trim() ?? "",
     retry: "never",
   });

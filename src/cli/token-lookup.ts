@@ -1,9 +1,8 @@
-import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { isLoopbackHost } from "../lib/host.js";
 import { readIfPresent } from "../lib/private-file.js";
 import { CommandError } from "./failure.js";
 import { readSecretFile } from "./given-file.js";
+import { isThisHost } from "./this-host.js";
 
 export interface TokenSearch {
   /** `--token-file` or PULSE_TOKEN_FILE. */
@@ -39,7 +38,7 @@ export async function findToken(search: TokenSearch): Promise<FoundToken> {
   if (search.token)
     return { token: checkToken(search.token, "PULSE_TOKEN"), source: "PULSE_TOKEN" };
   if (search.file) return readTokenFile(search.file);
-  const away = search.pulseUrl.split(",").find((url) => !isThisHost(new URL(url).hostname));
+  const away = search.pulseUrl.split(",").find((url) => !isThisHost(url));
   if (away !== undefined)
     throw new CommandError(
       `Pulse at ${away} is on another host: give a token of it in PULSE_TOKEN, or in a file with --token-file`,
@@ -72,12 +71,4 @@ async function readReadable(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
-}
-
-function isThisHost(host: string): boolean {
-  const name = host.replace(/^\[|\]$/g, "").toLowerCase();
-  if (isLoopbackHost(name) || name === hostname().toLowerCase()) return true;
-  return Object.values(networkInterfaces())
-    .flat()
-    .some((address) => address?.address === name);
 }

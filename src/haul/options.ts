@@ -1,10 +1,14 @@
-import { checkRegistrationOptions, type RegistrationOptions } from "../client/index.js";
+import {
+  checkRegistrationOptions,
+  type PulseSecurity,
+  type RegistrationOptions,
+} from "../client/index.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
 import { checkClientUrl, checkFrontedClient, type FrontedClient } from "./fronted-client.js";
 
-export interface HaulOptions {
+export interface HaulOptions extends PulseSecurity {
   /** The download client to front. Left out: an aria2 of Haul's own if there is one, else Haul itself. */
   readonly client?: FrontedClient;
   /** Where Pulse is; several addresses with commas between. */
@@ -38,6 +42,7 @@ export interface HaulOptions {
  */
 export function checkHaulOptions(options: HaulOptions): void {
   checkRegistrationOptions({
+    ...securityOf(options),
     pulse: options.pulse,
     token: options.token,
     service: { name: options.name, type: "service" },
@@ -45,4 +50,9 @@ export function checkHaulOptions(options: HaulOptions): void {
   });
   if (options.client) checkFrontedClient(options.client);
   if (options.advertiseUrl) checkClientUrl(options.advertiseUrl, "the advertised URL");
+}
+
+/** How its connection to Pulse is kept from others. */
+export function securityOf({ tls, insecure }: PulseSecurity): PulseSecurity {
+  return { ...(tls !== undefined && { tls }), ...(insecure !== undefined && { insecure }) };
 }

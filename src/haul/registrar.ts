@@ -1,4 +1,5 @@
 import {
+  plainTextExposure,
   type Registration,
   type ServiceCredentials,
   type ServiceDescription,
@@ -7,7 +8,7 @@ import {
 import type { Clock } from "../lib/clock.js";
 import { hostOf, isLoopbackHost } from "../lib/host.js";
 import type { Random } from "../lib/random.js";
-import type { HaulOptions } from "./options.js";
+import { type HaulOptions, securityOf } from "./options.js";
 import { logRegistration } from "./registration-log.js";
 import type { HaulState } from "./state.js";
 
@@ -18,17 +19,21 @@ export type Register = (
 ) => Registration;
 
 export function createRegister(
-  { pulse, token, log }: HaulOptions,
+  options: HaulOptions,
   { identity }: HaulState,
   clock: Clock,
   random: Random,
 ): Register {
+  const { pulse, token, log } = options;
+  const exposure = plainTextExposure(pulse);
+  if (exposure !== undefined) log.warn({ pulse, detail: exposure }, "haul.plain-text");
   return (service, credentials) => {
     const isPulseHere = pulse.split(",").every(isLoopback);
     const isOnlyHere = isLoopback(service.apiUrl ?? "") && !isPulseHere;
     if (isOnlyHere)
       log.warn({ apiUrl: service.apiUrl, pulse, detail: ONLY_HERE }, "haul.loopback-address");
     const registration = startRegistration({
+      ...securityOf(options),
       pulse,
       token,
       service,

@@ -46,7 +46,14 @@ vi.mock("../../src/wire/grpc-transport.js", () => ({
 }));
 
 const connect = (options: Partial<ConnectOptions> = {}) =>
-  connectPulse({ pulse: "pulse", token: "t0ken", clock, random: seededRandom(), ...options });
+  connectPulse({
+    pulse: "pulse",
+    insecure: true,
+    token: "t0ken",
+    clock,
+    random: seededRandom(),
+    ...options,
+  });
 
 /** The code that a call fails with, or `passed`, once time has gone on. */
 async function outcome(call: Promise<unknown>): Promise<string> {

@@ -12,8 +12,8 @@ import {
 import { Endpoints, type EndpointsOptions } from "../../src/wire/endpoints.js";
 import { createGrpcTransport } from "../../src/wire/grpc-transport.js";
 import type { TlsSource } from "../../src/wire/tls-options.js";
-import { serviceOf, startBareServer } from "../support/bare-grpc-server.js";
 import { createTestAuthority, selfSigned, type TestAuthority } from "../support/authority.js";
+import { serviceOf, startBareServer } from "../support/bare-grpc-server.js";
 import { eventually } from "../support/eventually.js";
 import { startTlsFront, type TlsFrontOptions } from "../support/tls-front.js";
 import { startNode } from "./loopback-node.js";

@@ -22,6 +22,7 @@ function start(name: string, pulse: string): void {
   const { token, ttlMs, standaloneAfterMs, service, apiKey } = config;
   const member = startRegistration({
     pulse,
+    insecure: true, // a made-up name is no loopback host, even if it stands for one
     token: typeof token === "string" ? token : () => readToken(name, token.file),
     service: { name, ...service },
     credentials: { username: "admin", apiKey: apiKey ?? `the key of ${name}` },
