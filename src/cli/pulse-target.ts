@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Command } from "commander";
 import {
   checkTlsOptions,
@@ -10,6 +9,7 @@ import { readIfPresent } from "../lib/private-file.js";
 import { CommandError, UsageError } from "./failure.js";
 import { readGivenFile } from "./given-file.js";
 import { DEFAULT_PULSE_URL, readSwitch } from "./options.js";
+import { tlsPlaces } from "./places.js";
 import { isThisHost } from "./this-host.js";
 
 /** Where Pulse is, one URL or several with commas between, and how the connection is kept from others. */
@@ -53,7 +53,7 @@ export async function findTarget(options: TargetOptions): Promise<PulseTarget> {
   const { ca, cert, key, fingerprint, insecure } = options;
   if ((cert === undefined) !== (key === undefined))
     throw new UsageError("--cert and --key belong together: give both, or neither");
-  const ownCa = join(options.dataDirectory, "tls", "ca.crt");
+  const ownCa = tlsPlaces(options.dataDirectory).authority;
   const isTlsMeant = [ca, cert, fingerprint].some((given) => given !== undefined);
   const url = options.pulse ?? (await defaultUrl(isTlsMeant, ownCa));
   if (!url.startsWith("https:")) {

@@ -5,14 +5,14 @@ import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CommandError, UsageError } from "../../src/cli/failure.js";
 import { findTarget, type PulseTarget, type TargetOptions } from "../../src/cli/pulse-target.js";
 import {
+  type ClientsAuthority,
   createTestAuthority,
-  type TestAuthority,
   type TestCertificate,
 } from "../support/authority.js";
 
 let directory: string;
 let dataDirectory: string;
-let authority: TestAuthority;
+let authority: ClientsAuthority;
 let client: TestCertificate;
 const file = (name: string) => join(directory, name);
 

@@ -166,7 +166,7 @@ test("a token that is revoked meanwhile, or refused at once, ends it with one se
 });
 
 test("no token for another host is said at once: waiting would not mend it", async () => {
-  const program = watch(["services", "watch"], { PULSE_URL: "http://192.0.2.1:9696" });
+  const program = watch(["services", "watch"], { PULSE_URL: "https://192.0.2.1:9696" });
   expect(await program.exit).toEqual({ code: 1, signal: null });
   expect(program.stderr).toMatch(/^pulse: Pulse at \S+ is on another host: give a token[^\n]+\n$/);
 });

@@ -2,7 +2,7 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createTestAuthority, selfSigned, type TestAuthority } from "../support/authority.js";
+import { type ClientsAuthority, createTestAuthority, selfSigned } from "../support/authority.js";
 import { createProgramGroup, type ProgramGroup } from "../support/processes.js";
 import { TestPulse } from "../support/pulse.js";
 import { startTlsFront, type TlsFront } from "../support/tls-front.js";
@@ -10,7 +10,7 @@ import { startTlsFront, type TlsFront } from "../support/tls-front.js";
 // The programs, and a Pulse that speaks TLS.
 
 let pulse: TestPulse;
-let authority: TestAuthority;
+let authority: ClientsAuthority;
 let group: ProgramGroup;
 let front: TlsFront;
 /** What Pulse on this host would have. */

@@ -8,7 +8,7 @@ import {
   type TlsSource,
   watchDownloadClients,
 } from "../../src/client/index.js";
-import { createTestAuthority, selfSigned, type TestAuthority } from "../support/authority.js";
+import { type ClientsAuthority, createTestAuthority, selfSigned } from "../support/authority.js";
 import { eventually } from "../support/eventually.js";
 import { TestPulse } from "../support/pulse.js";
 import { recordingLog } from "../support/recording-log.js";
@@ -19,8 +19,8 @@ import { startNode } from "../wire/loopback-node.js";
 
 let pulse: TestPulse;
 let token: string;
-let authority: TestAuthority;
-let stranger: TestAuthority;
+let authority: ClientsAuthority;
+let stranger: ClientsAuthority;
 const closers: (() => unknown)[] = [];
 beforeAll(async () => {
   pulse = await TestPulse.start();
@@ -112,7 +112,7 @@ describe.each(Object.entries(WAYS))("%s over TLS", (_, outcome) => {
       [/nobody who is trusted here has signed/, { certificate }, {}],
       [/nobody who is trusted here has signed/, { certificate }, { ca: stranger.ca }],
       [/is for other names/, { certificate: await authority.server("pulse.test") }, { ca }],
-      [/has expired/, { certificate: await authority.expired("127.0.0.1") }, { ca }],
+      [/has expired/, { certificate: await authority.expired() }, { ca }],
       [/is not the pinned one/, { certificate }, { fingerprint }],
       [/is not the pinned one/, { certificate }, { ca, fingerprint }],
     ];

@@ -12,7 +12,7 @@ import {
 import { Endpoints, type EndpointsOptions } from "../../src/wire/endpoints.js";
 import { createGrpcTransport } from "../../src/wire/grpc-transport.js";
 import type { TlsSource } from "../../src/wire/tls-options.js";
-import { createTestAuthority, selfSigned, type TestAuthority } from "../support/authority.js";
+import { type ClientsAuthority, createTestAuthority, selfSigned } from "../support/authority.js";
 import { serviceOf, startBareServer } from "../support/bare-grpc-server.js";
 import { eventually } from "../support/eventually.js";
 import { startTlsFront, type TlsFrontOptions } from "../support/tls-front.js";
@@ -26,7 +26,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-let authority: TestAuthority;
+let authority: ClientsAuthority;
 beforeAll(async () => {
   authority = await createTestAuthority();
 });
@@ -208,7 +208,7 @@ describe("a certificate that is not good enough", () => {
   });
 
   it("that has expired", async () => {
-    const { front } = await serve({ certificate: await authority.expired("127.0.0.1") });
+    const { front } = await serve({ certificate: await authority.expired() });
     expect(await connect(front.url, { ca: authority.ca }).refusal()).toMatch(
       /TLS failed: the certificate of 127\.0\.0\.1:\d+, or of its authority, has expired: renew it/,
     );

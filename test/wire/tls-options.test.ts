@@ -2,12 +2,12 @@ import { generateKeyPairSync } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
 import { checkTlsOptions, normalFingerprint, type TlsOptions } from "../../src/wire/tls-options.js";
 import {
+  type ClientsAuthority,
   createTestAuthority,
-  type TestAuthority,
   type TestCertificate,
 } from "../support/authority.js";
 
-let authority: TestAuthority;
+let authority: ClientsAuthority;
 let client: TestCertificate;
 beforeAll(async () => {
   authority = await createTestAuthority();
