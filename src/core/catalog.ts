@@ -51,6 +51,8 @@ export class Catalog {
   readonly #entryIdByService = new Map<string, string>();
   readonly #entryIdByName = new Map<string, string | null>();
   readonly #tokens = new Map<string, TokenRecord>();
+  /** Of instances that have tokens of their own. */
+  readonly #tokenIdsByInstance = new Map<string, readonly string[]>();
   #revision: bigint;
   #stamp: string;
   #serviceCount: number;
@@ -79,6 +81,7 @@ export class Catalog {
       this.#entryIdByService,
       this.#entryIdByName,
       this.#tokens,
+      this.#tokenIdsByInstance,
     ])
       index.clear();
     this.#serviceCount = 0;
@@ -178,6 +181,11 @@ export class Catalog {
     return this.#tokens.get(id) ?? this.#base?.token(id);
   }
 
+  /** An instance's own tokens, revoked ones too, oldest first. */
+  tokensOf(instanceId: string): readonly TokenRecord[] {
+    return this.#tokenIdsOf(instanceId).flatMap((id) => this.token(id) ?? []);
+  }
+
   /** Services of this name, of their own or of their entry, removed ones too; not of a draft. */
   *servicesNamed(name: string): Iterable<ServiceRecord> {
     const entry = this.entryNamed(name);
@@ -233,7 +241,19 @@ export class Catalog {
     for (const service of services) this.#putService(service);
     for (const entry of entries) this.#putEntry(entry);
     for (const id of removedEntryIds ?? []) this.#removeEntry(id);
-    for (const token of tokens) this.#tokens.set(token.id, token);
+    for (const token of tokens) this.#putToken(token);
+  }
+
+  #putToken(token: TokenRecord): void {
+    this.#tokens.set(token.id, token);
+    if (token.instanceId === "") return;
+    const ids = this.#tokenIdsOf(token.instanceId);
+    if (!ids.includes(token.id)) this.#tokenIdsByInstance.set(token.instanceId, [...ids, token.id]);
+  }
+
+  #tokenIdsOf(instanceId: string): readonly string[] {
+    const base = this.#base;
+    return this.#tokenIdsByInstance.get(instanceId) ?? (base ? base.#tokenIdsOf(instanceId) : []);
   }
 
   #putService(service: ServiceRecord): void {

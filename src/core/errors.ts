@@ -10,10 +10,18 @@ export interface FieldViolation {
  */
 export type Refusal =
   | { readonly kind: "invalid"; readonly violations: readonly FieldViolation[] }
-  | { readonly kind: "unauthenticated"; readonly reason: "TOKEN_MISSING" | "TOKEN_INVALID" }
+  | {
+      readonly kind: "unauthenticated";
+      readonly reason: "TOKEN_MISSING" | "TOKEN_INVALID" | "TOKEN_EXPIRED";
+    }
   | {
       readonly kind: "denied";
-      readonly reason: "SCOPE_MISSING" | "IDENTITY_PINNED" | "SECRET_MISMATCH";
+      readonly reason:
+        | "SCOPE_MISSING"
+        | "IDENTITY_PINNED"
+        | "SECRET_MISMATCH"
+        | "INSTANCE_MISMATCH"
+        | "JOIN_TOKEN_SPENT";
     }
   | { readonly kind: "not-found"; readonly resource: string; readonly id: string }
   | { readonly kind: "precondition"; readonly reason: "TOKEN_IN_USE" | "ENTRY_DELETED" }

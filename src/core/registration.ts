@@ -10,6 +10,7 @@ import {
 import { DomainError } from "./errors.js";
 import { leaseIdOf } from "./lease.js";
 import type { CredentialState, Holding, ServiceRecord, ServiceSpec } from "./service.js";
+import { revokedTokensOf, withTokens } from "./token-command.js";
 
 /** A Register that has passed the checks of its form. */
 export interface RegisterRequest {
@@ -199,7 +200,7 @@ export interface DeregisterOutcome {
 /**
  * Removes a registration and hides its entry. The row stays, without
  * credentials, so that the generation never falls and the entry's name and the
- * operator's settings wait for a return.
+ * operator's settings wait for a return. The instance's own token ends with it.
  * @throws DomainError of kind `denied` if the secret does not fit.
  */
 export function deregister(request: DeregisterRequest): Command<DeregisterOutcome> {
@@ -219,8 +220,9 @@ export function deregister(request: DeregisterRequest): Command<DeregisterOutcom
       return { commit: undefined, outcome: { removed: false, revision } };
     }
     const after = removedService(before, "deregistered", context);
+    const commit = commitService(context, before, after, "deregistered");
     return {
-      commit: commitService(context, before, after, "deregistered"),
+      commit: withTokens(commit, revokedTokensOf(before.instanceId, context)),
       outcome: { removed: true, revision: context.revision },
     };
   };

@@ -9,6 +9,9 @@ export function createToken(token: {
   readonly name: string;
   readonly scopes: readonly Scope[];
   readonly hash: string;
+  /** Wall-clock ms. */
+  readonly expiresAt?: number | undefined;
+  readonly maxUses?: number;
 }): Command<TokenRecord> {
   return (context) => {
     const record: TokenRecord = { ...PLAIN_TOKEN, ...token, createdAt: context.at };
@@ -37,11 +40,33 @@ function commitToken(
   record: TokenRecord,
   reason: "token created" | "token revoked",
 ): UnstampedCommit {
-  const change: Change = {
-    subject: "token",
-    subjectId: record.id,
-    type: "put",
-    detail: record.name,
+  return commitOf(context, reason, [tokenChange(record)], { tokens: [record] });
+}
+
+function tokenChange({ id, name }: TokenRecord): Change {
+  return { subject: "token", subjectId: id, type: "put", detail: name };
+}
+
+/** The same commit with tokens written along. */
+export function withTokens(
+  commit: UnstampedCommit,
+  tokens: readonly TokenRecord[],
+): UnstampedCommit {
+  if (tokens.length === 0) return commit;
+  return {
+    ...commit,
+    changes: [...commit.changes, ...tokens.map(tokenChange)],
+    tokens: [...commit.tokens, ...tokens],
   };
-  return commitOf(context, reason, [change], { tokens: [record] });
+}
+
+/** An instance's own tokens that are valid, as they are once they are revoked. */
+export function revokedTokensOf(
+  instanceId: string,
+  { catalog, at }: DecisionContext,
+): TokenRecord[] {
+  return catalog
+    .tokensOf(instanceId)
+    .filter(({ revokedAt }) => revokedAt === undefined)
+    .map((token) => ({ ...token, revokedAt: at }));
 }

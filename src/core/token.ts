@@ -38,6 +38,14 @@ export const PLAIN_TOKEN = {
   lastUsedAt: undefined,
 } as const satisfies Partial<TokenRecord>;
 
+/** Instances that one join token may let in. */
+export const MAX_JOINS = 100_000;
+
+/** Whether it has ended by itself at this instant, in wall-clock ms. */
+export function isExpired({ expiresAt }: Pick<TokenRecord, "expiresAt">, at: number): boolean {
+  return expiresAt !== undefined && expiresAt <= at;
+}
+
 /** Whether a token with `held` may do what needs `needed`. Admin may do everything. */
 export function allows(held: readonly Scope[], needed: readonly Scope[]): boolean {
   return held.includes("admin") || needed.some((scope) => held.includes(scope));

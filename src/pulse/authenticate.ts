@@ -2,39 +2,50 @@ import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { DomainError } from "../core/errors.js";
 import { allows, type Scope, type TokenRecord } from "../core/token.js";
 import { headerOf } from "../wire/handler-context.js";
-import { invalidToken, verifyToken } from "./tokens.js";
+import { invalidToken, refuseEnded, verifyToken } from "./tokens.js";
 
 /** Who makes a call. */
 export interface Caller {
   readonly tokenId: string;
   readonly tokenName: string;
   readonly scopes: readonly Scope[];
+  /** The only instance that the token is good for; empty: any. */
+  readonly instanceId: string;
 }
 
-const callerKey = createContextKey<Caller | undefined>(undefined, {
+/** A caller, and what it takes to look at its token again. */
+interface Admitted {
+  readonly caller: Caller;
+  /** Of the token that it has shown. */
+  readonly hash: string;
+  readonly wallNow: () => number;
+}
+
+const callerKey = createContextKey<Admitted | undefined>(undefined, {
   description: "who makes this call",
 });
 
 /**
  * Lets a call pass if its token carries one of `needed`, and remembers the caller.
+ * @returns the id of the token
  * @throws DomainError: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the scope.
  */
 export function authenticate(
   context: HandlerContext,
   needed: readonly Scope[],
   tokenById: (id: string) => TokenRecord | undefined,
-): void {
-  const token = verifyToken(headerOf(context, "authorization"), tokenById);
+  wallNow: () => number,
+): string {
+  const token = verifyToken(headerOf(context, "authorization"), tokenById, wallNow());
   if (!allows(token.scopes, needed))
     throw new DomainError(`this call needs a token with scope ${needed.join(" or ")}`, {
       kind: "denied",
       reason: "SCOPE_MISSING",
     });
-  context.values.set(callerKey, {
-    tokenId: token.id,
-    tokenName: token.name,
-    scopes: token.scopes,
-  });
+  const { id: tokenId, name: tokenName, scopes, instanceId, hash } = token;
+  const caller: Caller = { tokenId, tokenName, scopes, instanceId };
+  context.values.set(callerKey, { caller, hash, wallNow });
+  return tokenId;
 }
 
 /** @throws DomainError: UNAUTHENTICATED if the token of a call that has passed is not valid any more. */
@@ -42,13 +53,29 @@ export function confirmCaller(
   context: HandlerContext,
   tokenById: (id: string) => TokenRecord | undefined,
 ): void {
-  const token = tokenById(callerOf(context).tokenId);
-  if (!token || token.revokedAt !== undefined) throw invalidToken();
+  const { caller, hash, wallNow } = admitted(context);
+  const token = tokenById(caller.tokenId);
+  if (token?.hash !== hash) throw invalidToken();
+  refuseEnded(token, wallNow());
+}
+
+/** @throws DomainError: PERMISSION_DENIED if the caller's token is good for another instance alone. */
+export function confirmInstance(context: HandlerContext, instanceId: string): void {
+  const own = callerOf(context).instanceId;
+  if (own !== "" && own !== instanceId)
+    throw new DomainError(
+      `this token is good for instance ${JSON.stringify(own)} alone: send its instance_id, or use another token`,
+      { kind: "denied", reason: "INSTANCE_MISMATCH" },
+    );
 }
 
 /** The caller of a call that has passed. */
 export function callerOf(context: HandlerContext): Caller {
-  const caller = context.values.get(callerKey);
-  if (!caller) throw new Error("this call was not authenticated");
-  return caller;
+  return admitted(context).caller;
+}
+
+function admitted(context: HandlerContext): Admitted {
+  const passed = context.values.get(callerKey);
+  if (!passed) throw new Error("this call was not authenticated");
+  return passed;
 }

@@ -229,12 +229,21 @@ export function credentialStateOf(state: CredentialState): ProtoCredentialState 
   return CREDENTIAL_STATES[state];
 }
 
-export function tokenOf(token: TokenRecord): Token {
+/** @param lastUsedAt wall-clock ms; undefined: as it was when the token was read */
+export function tokenOf(token: TokenRecord, lastUsedAt = token.lastUsedAt): Token {
+  const { revokedAt, expiresAt, maxUses, uses, instanceId } = token;
   return create(TokenSchema, {
     id: token.id,
     name: token.name,
     scopes: token.scopes.map((scope) => SCOPES[scope]),
     createTime: timestampOf(token.createdAt),
-    ...(token.revokedAt === undefined ? {} : { revokeTime: timestampOf(token.revokedAt) }),
+    ...(revokedAt === undefined ? {} : { revokeTime: timestampOf(revokedAt) }),
+    ...(expiresAt === undefined ? {} : { expireTime: timestampOf(expiresAt) }),
+    ...(lastUsedAt === undefined
+      ? {}
+      : { lastUsedTime: timestampOf(Math.floor(lastUsedAt / 1_000) * 1_000) }),
+    maxUses,
+    uses,
+    instanceId,
   });
 }

@@ -13,6 +13,8 @@ import { Leases } from "./leases.js";
 import { startPresenceFlush } from "./presence-flush.js";
 import { createRegistry, type Registry } from "./registry.js";
 import { joinAsNode } from "./shared-node.js";
+import { startTokenEnds } from "./token-ends.js";
+import { startTokenUses, type TokenUses } from "./token-uses.js";
 import type { WatchPolicy } from "./watch-hub.js";
 import { startWatching, type Watching } from "./watching.js";
 
@@ -43,6 +45,7 @@ export interface Engine {
   readonly leases: Leases;
   readonly streams: HeartbeatStreams;
   readonly watching: Watching;
+  readonly tokenUses: TokenUses;
   /** See Expiry.isHeld. */
   readonly isExpiryHeld: boolean;
   /** To be called first of all at a stop: streams that end from now on break nobody's lease. */
@@ -81,6 +84,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const leases = new Leases({ registry, policy, clock, registryNow, log, node: node?.node });
   const streams = createHeartbeatStreams(leases);
   const watching = startWatching({ registry, leases, history, clock, policy: options.watch, log });
+  const tokenEnds = startTokenEnds({ registry, clock, streams: [streams, watching] });
+  const tokenUses = startTokenUses({ store, clock, log });
   const compaction = startCompaction({ history, store, clock, log });
   registry.onCommit(() => compaction.afterCommit());
 
@@ -98,6 +103,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { forgetAfterMs } = options;
   const forgetting = startForgetting({ registry, clock, registryNow, forgetAfterMs, log });
   let compacted = Promise.resolve();
+  let usesWritten = Promise.resolve();
 
   return {
     registry,
@@ -105,6 +111,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     leases,
     streams,
     watching,
+    tokenUses,
     get isExpiryHeld() {
       return expiry.isHeld;
     },
@@ -112,6 +119,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       compacted = compaction.stop(); // it may take a while: nobody waits for it before the drain
       forgetting.stop();
       expiry.stop();
+      tokenEnds.stop();
+      usesWritten = tokenUses.stop(); // as with the compaction
       await node?.leaveInstances();
       await flush?.stop();
     },
@@ -121,6 +130,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     async stop() {
       await registry.stop();
+      await usesWritten;
       await compacted;
       await node?.leave();
     },

@@ -15,6 +15,9 @@ export type ScopeTable<S extends DescService> = {
 
 export interface GuardOptions {
   readonly tokenById: (id: string) => TokenRecord | undefined;
+  readonly wallNow: () => number;
+  /** Told of each call that is let in. */
+  readonly noteUse: (tokenId: string) => void;
   /** Learns of tokens that others have made; undefined: nobody else makes any. */
   readonly learnTokens: (() => Promise<void>) | undefined;
   /** Throws if Pulse takes no new calls. */
@@ -52,7 +55,9 @@ function guardMethod(
   scopes: readonly Scope[],
   options: GuardOptions,
 ): Handler {
-  const { tokenById, learnTokens, admit, log, random } = options;
+  const { tokenById, wallNow, noteUse, learnTokens, admit, log, random } = options;
+  const pass = (context: HandlerContext) =>
+    noteUse(authenticate(context, scopes, tokenById, wallNow));
   const isUnary = method.methodKind === "unary" || method.methodKind === "client_streaming";
   const fail = (error: unknown): never => {
     throw toStatus(error, log, random);
@@ -60,13 +65,13 @@ function guardMethod(
   const start: Handler = (request, context) => {
     try {
       admit();
-      authenticate(context, scopes, tokenById);
+      pass(context);
       return handler(request, context);
     } catch (error) {
       if (!learnTokens || !mayBeNew(error)) return fail(error);
       const again = async () => {
         await learnTokens();
-        authenticate(context, scopes, tokenById);
+        pass(context);
         return handler(request, context);
       };
       return isUnary ? again() : deferResponses(again as () => Promise<AsyncIterable<unknown>>);

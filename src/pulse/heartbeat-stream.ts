@@ -9,6 +9,7 @@ import {
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import type { LeaseLostReason } from "../core/lease.js";
 import { oneLine } from "../lib/one-line.js";
+import type { Caller } from "./authenticate.js";
 import type { HeartbeatOutcome, Leases } from "./leases.js";
 import type { LeaseStream } from "./live-lease.js";
 import { drainingError, durationOf } from "./status.js";
@@ -16,6 +17,9 @@ import { drainingError, durationOf } from "./status.js";
 /** Answers that wait for a client which does not read; past them its requests are not read either. */
 const MAX_WAITING = 64;
 const MAX_REASON_LENGTH = 256;
+
+/** With what a stream was opened. */
+export type StreamOpener = Pick<Caller, "tokenId" | "instanceId">;
 
 /**
  * One heartbeat stream: reads requests, renews their leases, and yields the
@@ -27,6 +31,7 @@ export class HeartbeatStream
 {
   readonly #leases: Leases;
   readonly #leaseIds = new Set<string>();
+  readonly #opener: StreamOpener;
   readonly #onClose: (stream: HeartbeatStream) => void;
   readonly #waiting: HeartbeatResponse[] = [];
   #state: { name: "open" } | { name: "ended"; error: unknown } | { name: "closed" } = {
@@ -38,9 +43,11 @@ export class HeartbeatStream
   constructor(
     requests: AsyncIterable<HeartbeatRequest>,
     leases: Leases,
+    opener: StreamOpener,
     onClose: (stream: HeartbeatStream) => void,
   ) {
     this.#leases = leases;
+    this.#opener = opener;
     this.#onClose = onClose;
     void this.#pump(requests);
   }
@@ -78,6 +85,16 @@ export class HeartbeatStream
     this.#push(lostResponse(leaseId, reason));
   }
 
+  /** Id of the bearer token that it was opened with. */
+  get tokenId(): string {
+    return this.#opener.tokenId;
+  }
+
+  /** Ends the stream with an error, after what waits. Nobody has said goodbye by that. */
+  cut(error: unknown): void {
+    this.#end(error);
+  }
+
   /** Tells the client that Pulse stops, and ends the stream. */
   drain(retryAfterMs: number): void {
     this.#push(
@@ -109,6 +126,7 @@ export class HeartbeatStream
 
   #renew(request: HeartbeatRequest): HeartbeatOutcome {
     const { leaseId } = request;
+    if (!this.#mayName(leaseId)) return UNKNOWN_LEASE;
     const outcome = this.#leases.renew(
       {
         leaseId,
@@ -122,9 +140,17 @@ export class HeartbeatStream
     return outcome;
   }
 
-  #goodbye(request: HeartbeatRequest): Promise<HeartbeatOutcome> {
-    this.#leaseIds.delete(request.leaseId);
-    return this.#leases.goodbye(request.leaseId);
+  async #goodbye({ leaseId }: HeartbeatRequest): Promise<HeartbeatOutcome> {
+    if (!this.#mayName(leaseId)) return UNKNOWN_LEASE;
+    this.#leaseIds.delete(leaseId);
+    return this.#leases.goodbye(leaseId);
+  }
+
+  /** Whether the token that opened the stream is good for the instance that has this lease. */
+  #mayName(leaseId: string): boolean {
+    const { instanceId } = this.#opener;
+    if (instanceId === "" || this.#leaseIds.has(leaseId)) return true;
+    return this.#leases.instanceOf(leaseId) === instanceId;
   }
 
   #answer({ leaseId, sequence }: HeartbeatRequest, outcome: HeartbeatOutcome): HeartbeatResponse {
@@ -179,6 +205,8 @@ export class HeartbeatStream
     wake?.();
   }
 }
+
+const UNKNOWN_LEASE: HeartbeatOutcome = { kind: "lost", reason: "unknown" };
 
 /** What an instance may say of itself: it is never OFFLINE while it speaks. */
 const REPORTABLE: Readonly<Record<ServiceStatus, "online" | "degraded" | undefined>> = {

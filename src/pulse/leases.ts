@@ -5,6 +5,7 @@ import {
   type LeaseLostReason,
   type LeasePolicy,
   lostReason,
+  parseLeaseId,
 } from "../core/lease.js";
 import type { Holding, ServiceRecord, ServiceStatus } from "../core/service.js";
 import { type TransitionRequest, transition } from "../core/transition.js";
@@ -94,6 +95,12 @@ export class Leases {
 
   ofService(serviceId: string): LiveLease | undefined {
     return this.#byService.get(serviceId);
+  }
+
+  /** The instance that has, or had, this lease; undefined: no lease of an instance that is known. */
+  instanceOf(leaseId: string): string | undefined {
+    const claimed = parseLeaseId(leaseId);
+    return claimed && this.#options.registry.catalog.service(claimed.serviceId)?.instanceId;
   }
 
   /** Whether the stream of this lease is open. */

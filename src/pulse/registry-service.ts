@@ -38,7 +38,8 @@ import {
 import type { ServiceRecord, ServiceSpec } from "../core/service.js";
 import { checkServiceSpec } from "../core/service-spec.js";
 import { checkText, type TextRule } from "../core/text.js";
-import { callerOf } from "./authenticate.js";
+import type { Random } from "../lib/random.js";
+import { type Caller, callerOf, confirmInstance } from "./authenticate.js";
 import { freshenFor, runFor } from "./caller-registry.js";
 import {
   downloadClientOf,
@@ -54,6 +55,7 @@ import { explain } from "./explain.js";
 import type { ScopeTable } from "./guard.js";
 import type { HeartbeatStreams } from "./heartbeat-streams.js";
 import type { History } from "./history.js";
+import { withInstanceToken } from "./joining.js";
 import type { Leases } from "./leases.js";
 import { pageOf } from "./page.js";
 import type { Registry } from "./registry.js";
@@ -71,7 +73,7 @@ const INSTANCE_SECRET_RULE: TextRule = { min: 16, max: 512 };
 const STATUS_REASON_RULE: TextRule = { max: 256 };
 
 export const REGISTRY_SCOPES: ScopeTable<typeof RegistryService> = {
-  register: ["register"],
+  register: ["register", "join"],
   heartbeat: ["register"],
   deregister: ["register"],
   listServices: ["observe", "discover"],
@@ -90,6 +92,7 @@ export interface RegistryServiceOptions {
   readonly maxServices: number;
   readonly history: History;
   readonly hub: WatchHub<ServiceRecord, ServiceTraits, WatchServicesResponse>;
+  readonly random: Random;
 }
 
 export function createRegistryService(
@@ -98,7 +101,7 @@ export function createRegistryService(
   const { registry, leases, history } = options;
   return {
     register: (request, context) => handleRegister(request, context, options),
-    heartbeat: (requests) => handleHeartbeat(requests, options),
+    heartbeat: (requests, context) => handleHeartbeat(requests, context, options),
     deregister: (request, context) => handleDeregister(request, context, registry),
     listServices: (request, context) => handleListServices(request, context, options),
     getService: (request, context) => handleGetService(request, context, options),
@@ -114,20 +117,21 @@ export function createRegistryService(
 async function handleRegister(
   request: RegisterRequest,
   context: HandlerContext,
-  { registry, leases, policy, maxServices }: RegistryServiceOptions,
+  { registry, leases, policy, maxServices, random }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
+  confirmInstance(context, request.instanceId);
   const checked = checkRegister(
     request,
-    callerOf(context).tokenId,
+    callerOf(context),
     policy,
     (leaseId, holding) =>
       leases.isAttached(leaseId) || (holding?.leaseId === leaseId && holding.nodeId !== undefined),
   );
   const replaced = serviceToReplace(checked, registry.catalog);
-  const { service, newSecret } = await runFor(
+  const { service, newSecret, instanceToken } = await runFor(
     context,
     registry,
-    register(checked, hashSecret, maxServices),
+    withInstanceToken(register(checked, hashSecret, maxServices), callerOf(context), random),
     replaced?.id,
   );
   const entry = registry.catalog.entryOf(service.id);
@@ -139,6 +143,7 @@ async function handleRegister(
     epoch: registry.epoch,
     revision: service.revision,
     instanceSecret: newSecret ?? "",
+    instanceToken,
     ...(resolved && isVisible(resolved)
       ? { downloadClient: downloadClientOf(resolved, undefined, false) }
       : {}),
@@ -147,7 +152,7 @@ async function handleRegister(
 
 function checkRegister(
   request: RegisterRequest,
-  tokenId: string,
+  { tokenId, scopes }: Caller,
   policy: LeasePolicy,
   isAttached: CheckedRegister["isAttached"],
 ): CheckedRegister {
@@ -155,6 +160,11 @@ function checkRegister(
   const violations: FieldViolation[] = [];
   const spec = collect(violations, () => readService(service));
   checkText(violations, "instance_id", instanceId, INSTANCE_ID_RULE);
+  if (instanceId === "" && scopes.includes("join"))
+    violations.push({
+      field: "instance_id",
+      description: "is required with a join token: choose one, and keep it",
+    });
   if (instanceSecret !== "") {
     checkText(violations, "instance_secret", instanceSecret, INSTANCE_SECRET_RULE);
     if (instanceId === "")
@@ -200,9 +210,10 @@ function readFirstStatus(value: RegisterRequest["status"]): "online" | "degraded
 
 function handleHeartbeat(
   requests: AsyncIterable<HeartbeatRequest>,
+  context: HandlerContext,
   { streams }: RegistryServiceOptions,
 ): AsyncIterable<HeartbeatResponse> {
-  return streams.open(requests);
+  return streams.open(requests, callerOf(context));
 }
 
 async function handleDeregister(
@@ -211,6 +222,7 @@ async function handleDeregister(
   registry: Registry,
 ): Promise<MessageInitShape<typeof DeregisterResponseSchema>> {
   if (instanceId === "") throw invalidField("instance_id", "is required");
+  confirmInstance(context, instanceId);
   return runFor(
     context,
     registry,

@@ -138,12 +138,14 @@ async function startOn(
     log,
     onHold: (isHeld) => health.set(EXPIRY_HEALTH, healthOf(!isHeld)),
   });
-  const { registry, history, leases, streams, watching } = engine;
+  const { registry, history, leases, streams, watching, tokenUses } = engine;
   if (shared && registry.catalog.revision === 0n) await warnOfRegistryHere(dataDirectory, log);
 
   let stopping: Promise<void> | undefined;
   const guarding: GuardOptions = {
     tokenById: (id) => registry.catalog.token(id),
+    wallNow: () => clock.wallNow(),
+    noteUse: (tokenId) => tokenUses.note(tokenId),
     learnTokens: shared && (() => registry.refresh()),
     admit: () => {
       if (stopping) throw drainingError(DRAIN_RETRY_AFTER_MS);
@@ -164,6 +166,7 @@ async function startOn(
           maxServices: options.maxServices ?? DEFAULT_MAX_SERVICES,
           history,
           hub: watching.services,
+          random,
         }),
         REGISTRY_SCOPES,
         guarding,
@@ -186,7 +189,12 @@ async function startOn(
     ),
     mount(
       TokenService,
-      guard(TokenService, createTokenService(registry, random), TOKEN_SCOPES, guarding),
+      guard(
+        TokenService,
+        createTokenService({ registry, uses: tokenUses, clock, random }),
+        TOKEN_SCOPES,
+        guarding,
+      ),
     ),
     health.mount,
     ...createReflection(

@@ -2,7 +2,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError } from "../core/errors.js";
-import type { Scope, TokenRecord } from "../core/token.js";
+import { isExpired, type Scope, type TokenRecord } from "../core/token.js";
 import { createToken } from "../core/token-command.js";
 import type { Log } from "../lib/log.js";
 import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
@@ -18,18 +18,28 @@ export function hashSecret(secret: string): string {
 }
 
 export function newToken(random: Random): { id: string; token: string; hash: string } {
-  const id = Buffer.from(random.bytes(8)).toString("hex");
-  const token = `pulse_${id}_${randomSecret(random)}`;
+  const { id, textFor } = newTokenSecret(random);
+  const token = textFor(id);
   return { id, token, hash: hashSecret(token) };
+}
+
+/** A new id, and a new secret, which may go with another id as well. */
+export function newTokenSecret(random: Random): { id: string; textFor: (id: string) => string } {
+  const id = Buffer.from(random.bytes(8)).toString("hex");
+  const secret = randomSecret(random);
+  return { id, textFor: (of) => `pulse_${of}_${secret}` };
 }
 
 /**
  * The record of a token, if it is valid.
- * @throws DomainError of kind `unauthenticated`; it does not say whether the id exists.
+ * @param at wall-clock ms
+ * @throws DomainError of kind `unauthenticated`; it does not say whether the id
+ *   exists, and whether it has expired only to who has the whole token.
  */
 export function verifyToken(
   authorization: string | undefined,
   tokenById: (id: string) => TokenRecord | undefined,
+  at: number,
 ): TokenRecord {
   if (authorization === undefined)
     throw new DomainError("send the header `authorization: Bearer TOKEN`", {
@@ -41,8 +51,22 @@ export function verifyToken(
   const presented = Buffer.from(hashSecret(token));
   const expected = record ? Buffer.from(record.hash) : presented;
   const matches = timingSafeEqual(presented, expected);
-  if (!record || !matches || record.revokedAt !== undefined) throw invalidToken();
+  if (!record || !matches) throw invalidToken();
+  refuseEnded(record, at);
   return record;
+}
+
+/** @throws DomainError of kind `unauthenticated` if the token was revoked, or has expired. */
+export function refuseEnded(record: TokenRecord, at: number): void {
+  if (record.revokedAt !== undefined) throw invalidToken();
+  if (isExpired(record, at)) throw expiredToken();
+}
+
+export function expiredToken(): DomainError {
+  return new DomainError("the token has expired: ask for another", {
+    kind: "unauthenticated",
+    reason: "TOKEN_EXPIRED",
+  });
 }
 
 export function invalidToken(): DomainError {

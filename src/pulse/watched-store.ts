@@ -85,6 +85,8 @@ export function watchStore(
     load: (maxHistory) => store.load(maxHistory),
     commit: watchCommit,
     flush: (flush) => watch("write", store.flush(flush)),
+    noteTokenUses: (uses) => watch("write", store.noteTokenUses(uses)),
+    tokenUses: () => watch("read", store.tokenUses()),
     compact: (revision) => watch("write", store.compact(revision)),
     shared: store.shared && watchShared(store.shared, watch),
     close: () => store.close(),

@@ -28,6 +28,8 @@ export interface WatchingOptions {
 export interface Watching {
   readonly services: WatchHub<ServiceRecord, ServiceTraits, WatchServicesResponse>;
   readonly downloadClients: WatchHub<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse>;
+  /** Ends those watches with an error that were opened with some bearer tokens. */
+  end(error: unknown, isOf: (tokenId: string) => boolean): void;
   /** Ends all watches, telling when to come back, and the timer. */
   drain(retryAfterMs: number): void;
 }
@@ -46,8 +48,6 @@ export function startWatching(options: WatchingOptions): Watching {
   registry.onCommit((commit, changes) => {
     services.publish(commit, changes);
     downloadClients.publish(commit, changes);
-    const revoked = commit.tokens.filter((token) => token.revokedAt !== undefined);
-    if (revoked.length > 0) endWatchesOf(revoked.map(({ id }) => id));
   });
 
   registry.onReload(() => {
@@ -58,15 +58,6 @@ export function startWatching(options: WatchingOptions): Watching {
     downloadClients.end(error);
   });
 
-  function endWatchesOf(tokenIds: readonly string[]): void {
-    const error = new DomainError("the token of this watch was revoked", {
-      kind: "unauthenticated",
-      reason: "TOKEN_INVALID",
-    });
-    for (const hub of [services, downloadClients])
-      hub.end(error, (tokenId) => tokenIds.includes(tokenId));
-  }
-
   const ticks = repeat(clock, policy.bookmarkIntervalMs / TICKS_PER_INTERVAL, () => {
     services.tick();
     downloadClients.tick();
@@ -75,6 +66,10 @@ export function startWatching(options: WatchingOptions): Watching {
   return {
     services,
     downloadClients,
+    end(error, isOf) {
+      services.end(error, isOf);
+      downloadClients.end(error, isOf);
+    },
     drain(retryAfterMs) {
       ticks.cancel();
       const error = drainingError(retryAfterMs);

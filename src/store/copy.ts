@@ -205,7 +205,7 @@ async function writeAll(
   );
   await write(
     tokens,
-    (token) => [tokenRow(token)],
+    (token) => [{ ...tokenRow(token), last_used_at: token.lastUsedAt ?? null }],
     (rows) => trx.insertInto("tokens").values(rows).compile(),
   );
   await write(history, logRows, (rows) => trx.insertInto("change_log").values(rows).compile());

@@ -17,6 +17,7 @@ import type {
   Store,
   StoredRegistry,
   StorePoint,
+  TokenUse,
 } from "./store.js";
 import { Usage } from "./usage.js";
 
@@ -71,6 +72,14 @@ export class PostgresStore implements Store, SharedStore {
   /** Never called: nodes renew their rows instead. */
   flush(): Promise<void> {
     throw new Error("signs of life in a shared store are the nodes' rows");
+  }
+
+  noteTokenUses(uses: readonly TokenUse[]): Promise<void> {
+    return this.#inLine(({ queries }) => queries.noteTokenUses(uses));
+  }
+
+  tokenUses(): Promise<readonly TokenUse[]> {
+    return this.#ask(({ queries }) => queries.tokenUses());
   }
 
   async compact(revision: bigint): Promise<void> {

@@ -20,6 +20,7 @@ import {
   StoreDivergedError,
   type StoredRegistry,
   type StorePoint,
+  type TokenUse,
 } from "./store.js";
 
 /** The row of a presence, in the order in which the statement names its columns. */
@@ -72,6 +73,7 @@ export class Queries {
   readonly #holdings: CompiledQuery<HoldingRow>;
   readonly #commits: CommitStatements;
   readonly #presences: BulkStatement<PresenceRow>;
+  readonly #tokenUses: BulkStatement<TokenUse>;
   /** Of the history that this process goes on with, once it has loaded it. */
   #epoch: string | undefined;
 
@@ -103,6 +105,7 @@ export class Queries {
       .compile();
     this.#commits = new CommitStatements(options);
     this.#presences = new BulkStatement((rows) => presenceStatement(db, rows));
+    this.#tokenUses = new BulkStatement((rows) => tokenUseStatement(db, rows));
   }
 
   /** From now on, another epoch means that this is another registry. */
@@ -227,6 +230,26 @@ export class Queries {
     });
   }
 
+  async noteTokenUses(uses: readonly TokenUse[]): Promise<void> {
+    await this.#options.db.transaction().execute(async (trx) => {
+      // Whoever writes rows of tokens has the clock: two of them never wait for each other's rows.
+      await trx.executeQuery(this.#clock);
+      await this.#tokenUses.run(
+        trx,
+        uses.map(({ tokenId, usedAt }) => ({ tokenId, usedAt })),
+      );
+    });
+  }
+
+  async tokenUses(): Promise<readonly TokenUse[]> {
+    const rows = await this.#options.db
+      .selectFrom("tokens")
+      .select(["id", "last_used_at"])
+      .where("last_used_at", "is not", null)
+      .execute();
+    return rows.map((row) => ({ tokenId: row.id, usedAt: row.last_used_at as number }));
+  }
+
   /**
    * Forgets the oldest changes up to and with this revision, some of them if they are
    * many, in one transaction that begins by saying what it takes.
@@ -329,4 +352,18 @@ function presenceStatement(db: Kysely<Schema>, rows: readonly PresenceRow[]): Co
     where services.id = presence.id
       and services.lease_active = 1
       and services.lease_id = presence.lease_id`.compile(db);
+}
+
+function tokenUseStatement(db: Kysely<Schema>, rows: readonly TokenUse[]): CompiledQuery {
+  const values = sql.join(
+    rows.map(
+      ({ tokenId, usedAt }) => sql`(cast(${tokenId} as text), cast(${usedAt} as double precision))`,
+    ),
+  );
+  return sql`
+    with token_use (id, used_at) as (values ${values})
+    update tokens set last_used_at = token_use.used_at
+    from token_use
+    where tokens.id = token_use.id
+      and (tokens.last_used_at is null or tokens.last_used_at < token_use.used_at)`.compile(db);
 }

@@ -151,8 +151,8 @@ interface TokensTable {
   uses: number;
   instance_id: string;
   joined_with: string;
-  /** Written apart from commits. */
-  last_used_at: ColumnType<number | null, never, number | null>;
+  /** Written apart from commits, which leave it out. */
+  last_used_at: ColumnType<number | null, number | null | undefined, number | null>;
 }
 
 /** Append only: a trigger refuses updates. One row for each thing that somebody did. */

@@ -3,7 +3,7 @@ import type { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
 import type { SqliteConnection } from "./sqlite-dialect.js";
 import { attemptOpen, toUnavailable } from "./sqlite-errors.js";
-import type { CommitRequest, PresenceFlush, Store, StoredRegistry } from "./store.js";
+import type { CommitRequest, PresenceFlush, Store, StoredRegistry, TokenUse } from "./store.js";
 import { Usage } from "./usage.js";
 
 export interface SqliteStoreParts {
@@ -38,6 +38,14 @@ export class SqliteStore implements Store {
 
   flush(flush: PresenceFlush): Promise<void> {
     return this.#use((queries) => queries.flush(flush));
+  }
+
+  noteTokenUses(uses: readonly TokenUse[]): Promise<void> {
+    return this.#use((queries) => queries.noteTokenUses(uses));
+  }
+
+  tokenUses(): Promise<readonly TokenUse[]> {
+    return this.#use((queries) => queries.tokenUses());
   }
 
   async compact(revision: bigint): Promise<void> {

@@ -74,6 +74,12 @@ export interface Store {
   /** Writes signs of life and registry time. No revision, no change. For a store of one Pulse alone. */
   flush(flush: PresenceFlush): Promise<void>;
 
+  /** Writes when tokens were used last; an older use changes nothing. No revision, no change. */
+  noteTokenUses(uses: readonly TokenUse[]): Promise<void>;
+
+  /** When each token was used last, as anybody who shares this store has written it. */
+  tokenUses(): Promise<readonly TokenUse[]>;
+
   /** Forgets the changes up to and with this revision. Slow if there are many, but others need not wait. */
   compact(revision: bigint): Promise<void>;
 
@@ -81,6 +87,13 @@ export interface Store {
   readonly shared: SharedStore | undefined;
 
   close(): Promise<void>;
+}
+
+/** The last call that a token let in. */
+export interface TokenUse {
+  readonly tokenId: string;
+  /** Wall-clock ms. */
+  readonly usedAt: number;
 }
 
 export interface PresenceFlush {

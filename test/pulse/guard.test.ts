@@ -38,7 +38,13 @@ let reached: number;
 /** The tokens that this Pulse knows. */
 let known: readonly TokenRecord[];
 let learnTokens: GuardOptions["learnTokens"];
+/** Wall-clock ms. */
+let now: number;
+/** Ids of the tokens that let calls in. */
+let used: string[];
 beforeEach(() => {
+  now = 1_000;
+  used = [];
   known = [record];
   learnTokens = undefined;
   log = recordingLog();
@@ -64,6 +70,8 @@ function guarded(handlers: Partial<Implementation>): Implementation {
   };
   return guard(RegistryService, implementation, REGISTRY_SCOPES, {
     tokenById: (id) => known.find((token) => token.id === id),
+    wallNow: () => now,
+    noteUse: (tokenId) => void used.push(tokenId),
     learnTokens,
     admit() {
       if (isStopping) throw drainingError(1_000);
@@ -121,6 +129,27 @@ describe("a call", () => {
     }, TOKEN);
     expect(answer).toBe(reply);
     expect(tokenIds).toEqual([made.id]);
+  });
+
+  it("is a use of its token, if it was let in by it", async () => {
+    await list(() => ({}), TOKEN);
+    await failure(list(() => ({}), undefined));
+    await failure(list(() => ({}), `${TOKEN}x`));
+    known = [{ ...record, scopes: ["register"] }];
+    await failure(list(() => ({}), TOKEN));
+    expect(used).toEqual([made.id]);
+  });
+
+  it("with a token that has expired says so, to who has the whole token", async () => {
+    known = [{ ...record, expiresAt: 2_000 }];
+    now = 1_999;
+    await list(() => ({}), TOKEN);
+    now = 2_000;
+    learnTokens = () => expect.unreachable("nobody has another by that id");
+    expect(await failure(list(() => ({}), TOKEN))).toMatchObject({
+      code: "Unauthenticated",
+      reason: "TOKEN_EXPIRED",
+    });
   });
 
   it("without a token does not reach its handler", async () => {
@@ -293,6 +322,8 @@ it("a method without scopes is a mistake that shows at the start, not at the fir
   const { getService: _, ...incomplete } = REGISTRY_SCOPES;
   const options: GuardOptions = {
     tokenById: () => undefined,
+    wallNow: () => 0,
+    noteUse: () => {},
     learnTokens: undefined,
     admit: () => {},
     log,

@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LeaseLostReason } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import { DomainError } from "../../src/core/errors.js";
-import { HeartbeatStream } from "../../src/pulse/heartbeat-stream.js";
+import { HeartbeatStream, type StreamOpener } from "../../src/pulse/heartbeat-stream.js";
+import { invalidToken } from "../../src/pulse/tokens.js";
 import { StoreUnavailableError } from "../../src/store/store.js";
 import { Fleet } from "../support/fleet.js";
 import { FleetNode } from "../support/fleet-node.js";
@@ -18,10 +19,12 @@ beforeEach(async () => {
   fleet = await Fleet.start();
 });
 
-function open() {
+const ANYBODY: StreamOpener = { tokenId: "token-1", instanceId: "" };
+
+function open(opener = ANYBODY) {
   const requests = new RequestFeed();
   const closed: HeartbeatStream[] = [];
-  const stream = new HeartbeatStream(requests, fleet.leases, (ended) => closed.push(ended));
+  const stream = new HeartbeatStream(requests, fleet.leases, opener, (ended) => closed.push(ended));
   /** The next response in short. */
   async function next() {
     const { done, value } = await stream.next();
@@ -263,7 +266,7 @@ describe("a lease that this Pulse does not know", () => {
     ];
     const { leaseId } = await giver.register(1);
     const requests = new RequestFeed();
-    const stream = new HeartbeatStream(requests, other.engine.leases, () => {});
+    const stream = new HeartbeatStream(requests, other.engine.leases, ANYBODY, () => {});
     return { leaseId, other, requests, stream };
   }
 
@@ -317,4 +320,43 @@ describe("draining", () => {
     stream.drain(1_000);
     expect(await waiting).toBe("draining");
   });
+});
+
+describe("a stream of an instance's own token", () => {
+  it("renews that instance's lease, and takes others' for unknown, whatever became of them", async () => {
+    const mine = await fleet.register(1);
+    const theirs = await fleet.register(2);
+    const superseded = theirs.leaseId;
+    const { leaseId: live } = await fleet.register(2);
+    const { requests, next } = open({ tokenId: "token-1", instanceId: "i1" });
+    for (const leaseId of [mine.leaseId, live, superseded, "none"])
+      requests.send({ leaseId, sequence: 1n });
+    expect(await next()).toBe("renewed 1");
+    for (const _ of [live, superseded, "none"]) expect(await next()).toBe("lost UNKNOWN");
+    expect(fleet.leases.isAttached(live)).toBe(false);
+  });
+
+  it("says no goodbye for another instance", async () => {
+    const { leaseId } = await fleet.register(2);
+    const { requests, next } = open({ tokenId: "token-1", instanceId: "i1" });
+    requests.send({ leaseId, goodbye: true });
+    expect(await next()).toBe("lost UNKNOWN");
+    expect(fleet.status(2)).toBe("online: registered");
+  });
+});
+
+it("a stream that is cut ends with the error after what waits, which is no goodbye", async () => {
+  const { leaseId } = await fleet.register(1);
+  const { requests, stream, next } = open();
+  requests.send({ leaseId, sequence: 1n });
+  await settle();
+  stream.cut(invalidToken());
+  requests.send({ leaseId, goodbye: true });
+  expect(await next()).toBe("renewed 1");
+  expect(await refusalOf(stream.next())).toMatchObject({ reason: "TOKEN_INVALID" });
+  expect(fleet.status(1)).toBe("online: registered");
+  await fleet.clock.advance(2_000);
+  expect(fleet.status(1)).toBe("online: registered");
+  await fleet.clock.advance(2_000);
+  expect(fleet.status(1)).toBe("offline: disconnected");
 });

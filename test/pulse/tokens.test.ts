@@ -26,9 +26,9 @@ describe("a token", () => {
     createdAt: 0,
   };
 
-  function verify(authorization: string | undefined, known: TokenRecord = record) {
+  function verify(authorization: string | undefined, known: TokenRecord = record, at = 0) {
     try {
-      return verifyToken(authorization, (id) => (id === known.id ? known : undefined));
+      return verifyToken(authorization, (id) => (id === known.id ? known : undefined), at);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       const { refusal, message } = error;
@@ -83,6 +83,44 @@ describe("a token", () => {
   });
 });
 
+describe("a token with an end", () => {
+  const made = newToken(random);
+  const record: TokenRecord = {
+    ...PLAIN_TOKEN,
+    id: made.id,
+    name: "ends",
+    scopes: ["register"],
+    hash: made.hash,
+    createdAt: 0,
+    expiresAt: 1_000,
+  };
+
+  function reasonAt(at: number, known = record, token = made.token): string {
+    try {
+      verifyToken(`Bearer ${token}`, () => known, at);
+      return "valid";
+    } catch (error) {
+      const refusal = error instanceof DomainError && error.refusal;
+      return refusal && "reason" in refusal ? refusal.reason : String(error);
+    }
+  }
+
+  it("is valid until then, and has expired from then on", () => {
+    expect([0, 999, 1_000, 9_999].map((at) => reasonAt(at))).toEqual([
+      "valid",
+      "valid",
+      "TOKEN_EXPIRED",
+      "TOKEN_EXPIRED",
+    ]);
+  });
+
+  it("says so to nobody who only has its id, and not once it is revoked", () => {
+    const guess = `${made.token.slice(0, -2)}xx`;
+    expect(reasonAt(2_000, record, guess)).toBe("TOKEN_INVALID");
+    expect(reasonAt(2_000, { ...record, revokedAt: 5 })).toBe("TOKEN_INVALID");
+  });
+});
+
 describe("the token files", () => {
   let directory: string;
   let store: MemoryStore;
@@ -118,7 +156,7 @@ describe("the token files", () => {
   async function scopesOf(name: string): Promise<string> {
     try {
       const token = `Bearer ${await read(name)}`;
-      return verifyToken(token, (id) => registry.catalog.token(id)).scopes.join();
+      return verifyToken(token, (id) => registry.catalog.token(id), 0).scopes.join();
     } catch (error) {
       return (error as Error).message;
     }
@@ -227,9 +265,9 @@ describe("the token files", () => {
       ]);
       expect(mine).not.toBe(other);
       for (const token of [mine, other])
-        expect(verifyToken(`Bearer ${token}`, (id) => registry.catalog.token(id)).scopes).toEqual([
-          "admin",
-        ]);
+        expect(
+          verifyToken(`Bearer ${token}`, (id) => registry.catalog.token(id), 0).scopes,
+        ).toEqual(["admin"]);
     });
 
     it("stay as they are at its next start, and what was taken away is not made again", async () => {

@@ -2,7 +2,13 @@ import type { Commit } from "../../src/core/change.js";
 import type { EntryRecord } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
 import type { TokenRecord } from "../../src/core/token.js";
-import type { CommitRequest, PresenceFlush, Store, StoredRegistry } from "../../src/store/store.js";
+import type {
+  CommitRequest,
+  PresenceFlush,
+  Store,
+  StoredRegistry,
+  TokenUse,
+} from "../../src/store/store.js";
 
 /** A store without a disk, which can be told to fail, for tests of what stands on it. */
 export class MemoryStore implements Store {
@@ -15,6 +21,8 @@ export class MemoryStore implements Store {
   /** While set, every write throws it. */
   failure: Error | undefined;
   readonly shared = undefined;
+  /** When tokens were used last, as written. */
+  readonly uses = new Map<string, number>();
   #registryTimeMs = 0;
   readonly #services = new Map<string, ServiceRecord>();
   readonly #entries = new Map<string, EntryRecord>();
@@ -57,6 +65,17 @@ export class MemoryStore implements Store {
       if (service?.leaseActive && service.leaseId === leaseId)
         this.#services.set(serviceId, { ...service, ...presence });
     }
+  }
+
+  async noteTokenUses(uses: readonly TokenUse[]): Promise<void> {
+    if (this.failure) throw this.failure;
+    for (const { tokenId, usedAt } of uses)
+      this.uses.set(tokenId, Math.max(usedAt, this.uses.get(tokenId) ?? usedAt));
+  }
+
+  async tokenUses(): Promise<readonly TokenUse[]> {
+    if (this.failure) throw this.failure;
+    return [...this.uses].map(([tokenId, usedAt]) => ({ tokenId, usedAt }));
   }
 
   async compact(revision: bigint): Promise<void> {

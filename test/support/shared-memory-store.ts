@@ -19,6 +19,7 @@ import {
   type StoredRegistry,
   type StorePoint,
   StoreUnavailableError,
+  type TokenUse,
 } from "../../src/store/store.js";
 
 /** Steps of registry time, as the database takes them. */
@@ -57,6 +58,8 @@ export class SharedDatabase {
   readonly entries = new Map<string, EntryRecord>();
   readonly tokens = new Map<string, TokenRecord>();
   readonly nodes = new Map<string, NodeRow>();
+  /** When tokens were used last. */
+  readonly tokenUses = new Map<string, number>();
   revision = 0n;
   stamp = "";
   registryTimeMs = 0;
@@ -279,6 +282,22 @@ export class SharedMemoryStore implements Store, SharedStore {
 
   flush(): Promise<void> {
     throw new Error("a shared store is not flushed");
+  }
+
+  noteTokenUses(uses: readonly TokenUse[]): Promise<void> {
+    return this.#use("noteTokenUses", "write", () =>
+      this.#database.locked(async () => {
+        const { tokenUses } = this.#database;
+        for (const { tokenId, usedAt } of uses)
+          tokenUses.set(tokenId, Math.max(usedAt, tokenUses.get(tokenId) ?? usedAt));
+      }),
+    );
+  }
+
+  tokenUses(): Promise<readonly TokenUse[]> {
+    return this.#use("tokenUses", "ask", async () =>
+      [...this.#database.tokenUses].map(([tokenId, usedAt]) => ({ tokenId, usedAt })),
+    );
   }
 
   compact(revision: bigint): Promise<void> {
