@@ -41,7 +41,10 @@ const STORED: StoredRegistry = {
     }),
     manualRecord({ revision: 7n }),
   ],
-  tokens: [tokenRecord(), tokenRecord({ id: "token-2", revokedAt: 1_767_225_600_002 })],
+  tokens: [
+    tokenRecord({ lastUsedAt: 1_767_225_600_003 }),
+    tokenRecord({ id: "token-2", revokedAt: 1_767_225_600_002 }),
+  ],
   history: [
     commitOf(6n, { services: [serviceRecord()], entries: [entryRecord()] }),
     commitOf(7n, { entries: [manualRecord()] }),

@@ -439,6 +439,40 @@ describeEngines("the key", (engine) => {
   });
 });
 
+describeEngines("the last use of tokens", (engine) => {
+  it("is what was noted latest, of tokens that there are, and no commit", async () => {
+    const place = await engine.place();
+    const store = await place.open();
+    const many = Array.from({ length: 70 }, (_, i) => tokenRecord({ id: `token-${i}` }));
+    await store.commit(requestOf([commitOf(1n, { tokens: many })]));
+    expect(await store.tokenUses()).toEqual([]);
+    await store.noteTokenUses(many.map(({ id }) => ({ tokenId: id, usedAt: 1_000.5 })));
+    await store.noteTokenUses([
+      { tokenId: "token-1", usedAt: 2_000 },
+      { tokenId: "token-2", usedAt: 500 },
+      { tokenId: "none", usedAt: 500 },
+    ]);
+    await store.noteTokenUses([]);
+    const uses = new Map((await store.tokenUses()).map((use) => [use.tokenId, use.usedAt]));
+    expect(uses.size).toBe(70);
+    expect([uses.get("token-1"), uses.get("token-2")]).toEqual([2_000, 1_000.5]);
+    const { revision } = await store.load();
+    expect(revision).toBe(1n);
+    await store.close();
+  });
+
+  it("is not touched by a commit of the token", async () => {
+    const place = await engine.place();
+    const store = await place.open();
+    await store.commit(requestOf([commitOf(1n, { tokens: [tokenRecord()] })]));
+    await store.noteTokenUses([{ tokenId: "token-1", usedAt: 2_000 }]);
+    const revoked = tokenRecord({ revokedAt: 3_000 });
+    await store.commit(requestOf([commitOf(2n, { tokens: [revoked] })]));
+    expect((await store.load()).tokens).toEqual([{ ...revoked, lastUsedAt: 2_000 }]);
+    await store.close();
+  });
+});
+
 describeEngines("a database of a newer Pulse", (engine) => {
   it("is refused, and stays as it is", async () => {
     const place = await engine.place();
