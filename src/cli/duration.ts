@@ -23,6 +23,16 @@ export function parseDurationOrNever(text: string): number {
   return read(text, `Give a duration such as ${EXAMPLES}, or never.`);
 }
 
+/** Wall-clock ms of an instant such as `2030-01-31`, which begins in UTC, or `2030-01-31T18:00:00Z`. */
+export function parseInstant(text: string): number {
+  const at = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/.test(text.trim())
+    ? Date.parse(text.trim())
+    : Number.NaN;
+  if (Number.isNaN(at))
+    throw new InvalidArgumentError("Give a time such as 2030-01-31 or 2030-01-31T18:00:00Z.");
+  return at;
+}
+
 function read(text: string, advice: string): number {
   const [, count, unit = ""] = /^(\d{1,12})([a-z]+)$/.exec(text.trim()) ?? [];
   const ms = Number(count) * (UNITS_MS[unit] ?? Number.NaN);

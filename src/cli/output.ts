@@ -70,6 +70,8 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   offline: "red",
   rejected: "red",
   revoked: "dim",
+  expired: "dim",
+  spent: "dim",
   deleted: "dim",
   away: "dim",
   new: "green",

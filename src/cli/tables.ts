@@ -1,4 +1,4 @@
-import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   AuthScheme,
   Availability,
@@ -10,7 +10,7 @@ import {
 } from "../../gen/pulse/v1/download_client_pb.js";
 import { ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
 import { type Service, ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
-import { ScopeSchema, type Token } from "../../gen/pulse/v1/token_service_pb.js";
+import { Scope, ScopeSchema, type Token } from "../../gen/pulse/v1/token_service_pb.js";
 import { inUrl } from "../lib/host.js";
 import { enumWord } from "./options.js";
 import { cell, stateCell } from "./output.js";
@@ -66,19 +66,37 @@ export function downloadClientsTable(
   );
 }
 
-/** The table of `pulse token list`. */
-export function tokensTable(tokens: readonly Token[]): string {
+/**
+ * The table of `pulse token list`.
+ * @param at wall-clock ms by which a token has expired
+ */
+export function tokensTable(tokens: readonly Token[], at: number): string {
   return renderTable(
-    ["ID", "NAME", "SCOPES", "CREATED", "STATE"],
+    ["ID", "NAME", "SCOPES", "STATE", "EXPIRES", "USES", "LAST USED", "CREATED"],
     tokens.map((token) => [
       cell(token.id),
       cell(token.name),
       token.scopes.map((scope) => enumWord(ScopeSchema, scope)).join(", "),
+      stateCell(tokenState(token, at)),
+      timeCell(token.expireTime),
+      usesCell(token),
+      timeCell(token.lastUsedTime),
       timeCell(token.createTime),
-      stateCell(token.revokeTime ? "revoked" : "valid"),
     ]),
     "No tokens.",
   );
+}
+
+/** `spent`: only those who have joined with it may do so again. */
+function tokenState({ revokeTime, expireTime, maxUses, uses }: Token, at: number): string {
+  if (revokeTime) return "revoked";
+  if (expireTime && timestampMs(expireTime) <= at) return "expired";
+  return maxUses > 0 && uses >= maxUses ? "spent" : "valid";
+}
+
+function usesCell({ scopes, uses, maxUses }: Token): string {
+  if (!scopes.includes(Scope.JOIN)) return "-";
+  return maxUses === 0 ? String(uses) : `${uses} of ${maxUses}`;
 }
 
 export function addressOf(entry: DownloadClient): string {

@@ -6,6 +6,7 @@ import type { ChannelUse } from "../wire/grpc-channel.js";
 import { createGrpcTransport, type GrpcTransport } from "../wire/grpc-transport.js";
 import { createAuthorization, type TokenSource } from "./authorization.js";
 import { clientsOn, type PulseConnection, type WatchConnection } from "./clients.js";
+import type { InstanceToken } from "./instance-token.js";
 import { checkToken } from "./options.js";
 import { createRetry, type RetryPolicy } from "./retry.js";
 import { endpointsOf, type PulseSecurity } from "./target.js";
@@ -42,10 +43,15 @@ export function connectPulse(options: ConnectOptions): PulseConnection {
  * themselves, and does not keep the process alive. Each one takes the endpoint that
  * is due; the caller says when that has failed.
  *
+ * @param own the token that an instance has of its own, for its session
  * @throws TypeError if `token` cannot be used.
  */
-export function connectWithoutRetry(endpoints: Endpoints, token: TokenSource): WatchConnection {
-  const transport = openTransport(endpoints, token, { use: "background" });
+export function connectWithoutRetry(
+  endpoints: Endpoints,
+  token: TokenSource,
+  own?: InstanceToken,
+): WatchConnection {
+  const transport = openTransport(endpoints, token, { use: "background", ...(own && { own }) });
   const { registry, downloadClients } = clientsOn(transport);
   return {
     registry,
@@ -59,10 +65,17 @@ export function connectWithoutRetry(endpoints: Endpoints, token: TokenSource): W
 function openTransport(
   address: Endpoints,
   token: TokenSource,
-  options: { readonly interceptors?: Interceptor[]; readonly use?: ChannelUse },
+  {
+    own,
+    ...options
+  }: {
+    readonly interceptors?: Interceptor[];
+    readonly use?: ChannelUse;
+    readonly own?: InstanceToken;
+  },
 ): GrpcTransport {
   // The token comes last, next to the wire: each attempt asks for it anew.
-  const authorize = createAuthorization(checkToken(token));
+  const authorize = createAuthorization(checkToken(token), own);
   const interceptors = [...(options.interceptors ?? []), authorize];
   return createGrpcTransport({ ...options, address, interceptors });
 }

@@ -30,6 +30,23 @@ export type Failure =
 export type TransientFailure = Extract<Failure, { kind: "transient" }>;
 export type RefusedFailure = Extract<Failure, { kind: "refused" }>;
 
+/**
+ * What a failed stream means. `disowned`: Pulse takes the token no more that it gave
+ * this instance of its own; a Register with the other one may give another.
+ */
+export type StreamFailure = Failure | DisownedFailure;
+export interface DisownedFailure {
+  readonly kind: "disowned";
+  readonly error: Error;
+}
+
+export function streamFailureOf(reason: unknown, withOwnToken: boolean): StreamFailure {
+  const error = ConnectError.from(reason);
+  return withOwnToken && error.code === Code.Unauthenticated
+    ? { kind: "disowned", error }
+    : failureOf(error);
+}
+
 /** The longest wait that a server can ask for; a nonsensical one must not silence a client for ever. */
 export const MAX_FLOOR_MS = 300_000;
 

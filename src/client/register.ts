@@ -3,6 +3,7 @@ import { systemRandom } from "../lib/random.js";
 import { connectWithoutRetry } from "./connection.js";
 import { logEvents } from "./event-log.js";
 import { createIdentitySource } from "./identity.js";
+import { createInstanceToken } from "./instance-token.js";
 import { checkRegistrationOptions } from "./options.js";
 import { DEFAULT_STANDALONE_AFTER_MS } from "./pace.js";
 import type { Registration, RegistrationOptions } from "./registration.js";
@@ -25,10 +26,13 @@ export function startRegistration(options: RegistrationOptions): Registration {
   const endpoints = endpointsOf(options, { clock, random });
   const exposure = plainTextExposure(pulse);
   if (exposure) log?.warn({ event: "plain-text", pulse }, exposure);
+  const { identity } = options;
+  const own = createInstanceToken("directory" in identity ? identity.directory : undefined, log);
   const session = startSession({
-    dial: () => connectWithoutRetry(endpoints, token),
+    dial: () => connectWithoutRetry(endpoints, token, own),
+    ownToken: own,
     endpoints,
-    identity: createIdentitySource(options.identity, random),
+    identity: createIdentitySource(identity, random),
     service: options.service,
     credentials: options.credentials,
     health: options.health,

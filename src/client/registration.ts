@@ -48,13 +48,21 @@ export interface RegistrationOptions extends PulseSecurity {
    * random is used, and another when that one fails or is stopping.
    */
   readonly pulse: string;
-  /** Bearer token of scope `register`. A function is asked before each attempt, so a mended token is found. */
+  /**
+   * Bearer token of scope `register`, or a join token: Pulse gives the instance a token
+   * of its own for that, which is used from then on. A function is asked before each
+   * attempt that needs it, so a mended token is found.
+   */
   readonly token: string | (() => string | Promise<string>);
   readonly service: ServiceDescription;
   readonly credentials?: ServiceCredentials;
   /** Status to register with; ONLINE if left out. */
   readonly health?: ServiceHealth;
-  /** Directory in which instance id and secret are made once and kept (0600), or the identity itself. */
+  /**
+   * Directory in which instance id and secret are made once and kept (0600), and the
+   * instance's own token if it joins; or the identity itself: then that token is kept in
+   * memory, and the next start joins again.
+   */
   readonly identity: { readonly directory: string } | Identity;
   /** TTL to ask for, 5,000 to 300,000 ms; left out, Pulse grants its default. */
   readonly ttlMs?: number;

@@ -7,8 +7,9 @@ import {
   fromRegisterResponse,
   toRegisterRequest,
 } from "./convert.js";
-import { type Failure, failureOf, unavailable } from "./failure.js";
+import { failureOf, type StreamFailure, streamFailureOf, unavailable } from "./failure.js";
 import type { Identity } from "./identity.js";
+import type { InstanceToken } from "./instance-token.js";
 import { createMessageQueue, type MessageQueue } from "./message-queue.js";
 import { ATTEMPT_TIMEOUT_MS } from "./pace.js";
 import type { ServiceHealth } from "./registration.js";
@@ -22,6 +23,8 @@ const CALL_TIMEOUT_MS = ATTEMPT_TIMEOUT_MS + 1_000;
 export interface SessionCallsOptions {
   /** Makes a connection, without retry. */
   readonly dial: () => SessionConnection;
+  /** What `dial` calls with first. */
+  readonly ownToken: Pick<InstanceToken, "isHeld">;
   readonly identity: () => Promise<Identity>;
   readonly ttlMs: number | undefined;
   /** Gets what a call has brought; `isCurrent` says whether that call still counts. */
@@ -100,7 +103,7 @@ export class SessionCalls {
     };
     this.#stream = stream;
     const isCurrent = () => this.#stream === stream;
-    let failure: Failure = unavailable("Pulse ended the stream");
+    let failure: StreamFailure = unavailable("Pulse ended the stream");
     try {
       const { signal } = stream.controller;
       for await (const response of this.#connected().registry.heartbeat(stream.outgoing, {
@@ -110,7 +113,7 @@ export class SessionCalls {
         if (event) this.#options.arrive(event, isCurrent);
       }
     } catch (error) {
-      failure = failureOf(error);
+      failure = streamFailureOf(error, this.#options.ownToken.isHeld);
     }
     this.#options.arrive({ type: "stream-ended", failure }, isCurrent);
   }

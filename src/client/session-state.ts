@@ -32,7 +32,8 @@
  *     on one stream, or after the process stood still: connect-then-die
  *     counts as a failure.
  *  7. After a loss the lease that is held is heartbeated first. Register is
- *     called anew only when the lease is lost, or when an update waits.
+ *     called anew only when the lease is lost, when an update waits, or when Pulse
+ *     takes the token no more that it gave the instance of its own.
  *  8. Only a SUPERSEDED for the held lease ends in `superseded`, and only if
  *     no Register of ours can be the cause: none in flight or of unknown outcome.
  *  9. What was said newest is what is registered in the end: versions count
@@ -47,7 +48,7 @@
  *     the last quiet TTL. Neither the lease nor what is to be done changes by that.
  */
 import type { OtherEndpoints } from "../wire/endpoints.js";
-import type { Failure } from "./failure.js";
+import type { Failure, StreamFailure } from "./failure.js";
 import type { Pace } from "./pace.js";
 import type { Grant, RegistrationEvent } from "./registration.js";
 
@@ -183,7 +184,7 @@ export type SessionEvent =
     }
   | { readonly type: "lease-lost"; readonly leaseId: string; readonly reason: LostReason }
   | { readonly type: "draining"; readonly retryAfterMs: number }
-  | { readonly type: "stream-ended"; readonly failure: Failure }
+  | { readonly type: "stream-ended"; readonly failure: StreamFailure }
   /** The time of the retry has come. */
   | { readonly type: "retry-due" }
   | { readonly type: "heartbeat-due" }

@@ -135,8 +135,12 @@ export function leaseLostRegistered(
     return beat === "resting" ? stay(state) : goOn(state, { ...beat, next: "in-time" }, context);
   }
   if (reason === "superseded" && lease.unanswered === 0) return superseded();
+  return loseForRegister(state, lostError(reason), context);
+}
+
+function loseForRegister(state: Registered, error: Error, context: Context): Outcome {
   const { delayMs, pace } = slower(state.pace, "anew", context.random());
-  return lose(state, { error: lostError(reason), next: "register", delayMs, pace }, context);
+  return lose(state, { error, next: "register", delayMs, pace }, context);
 }
 
 export function leaseLostAway(
@@ -147,10 +151,14 @@ export function leaseLostAway(
   const { step, lease } = state;
   if (step.do !== "greet" || leaseId !== lease?.grant.leaseId) return stay(state);
   if (reason === "superseded" && lease.unanswered === 0) return superseded();
+  return registerAway(state, lostError(reason), context);
+}
+
+function registerAway(state: Returning, lastError: Error, context: Context): Outcome {
   // The wait before this stream has spread a crowd; who loses lease after lease waits again.
   const random = state.pace.anew.failures === 0 ? 0 : context.random();
   const { delayMs, pace } = slower(state.pace, "anew", random);
-  return waitThen(state, "register", delayMs, context, { pace, lastError: lostError(reason) });
+  return waitThen(state, "register", delayMs, context, { pace, lastError });
 }
 
 function superseded(): Outcome {
@@ -166,6 +174,7 @@ export function streamEndedRegistered(
   { failure }: EventOf<"stream-ended">,
   context: Context,
 ): Outcome {
+  if (failure.kind === "disowned") return loseForRegister(state, failure.error, context);
   if (failure.kind !== "transient") return reject(state, "greet", refusal(failure), context);
   return loseStream(state, failure, context);
 }
@@ -176,6 +185,7 @@ export function streamEndedAway(
   context: Context,
 ): Outcome {
   if (state.step.do !== "greet") return stay(state);
+  if (failure.kind === "disowned") return registerAway(state, failure.error, context);
   if (failure.kind !== "transient") return reject(state, "greet", refusal(failure), context);
   return tryAgain(state, "greet", failure, context);
 }

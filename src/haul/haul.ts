@@ -41,7 +41,7 @@ export async function startHaul(options: HaulOptions): Promise<Haul> {
   });
   log.info({ url: api.url }, "haul.listening");
   try {
-    const register = createRegister(options, state, clock, random);
+    const register = createRegister(options, clock, random);
     duty = await startDuty({ options, state, clock, random, register, apiUrl: api.url });
   } catch (error) {
     await api.close();

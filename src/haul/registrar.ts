@@ -10,7 +10,6 @@ import { hostOf, isLoopbackHost } from "../lib/host.js";
 import type { Random } from "../lib/random.js";
 import { type HaulOptions, securityOf } from "./options.js";
 import { logRegistration } from "./registration-log.js";
-import type { HaulState } from "./state.js";
 
 /** Begins the registration of this Haul's service. */
 export type Register = (
@@ -18,13 +17,8 @@ export type Register = (
   credentials: ServiceCredentials,
 ) => Registration;
 
-export function createRegister(
-  options: HaulOptions,
-  { identity }: HaulState,
-  clock: Clock,
-  random: Random,
-): Register {
-  const { pulse, token, log } = options;
+export function createRegister(options: HaulOptions, clock: Clock, random: Random): Register {
+  const { pulse, token, stateDirectory, log } = options;
   const exposure = plainTextExposure(pulse);
   if (exposure !== undefined) log.warn({ pulse, detail: exposure }, "haul.plain-text");
   return (service, credentials) => {
@@ -38,7 +32,7 @@ export function createRegister(
       token,
       service,
       credentials,
-      identity,
+      identity: { directory: stateDirectory },
       clock,
       random,
     });

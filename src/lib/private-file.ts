@@ -65,6 +65,11 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
   }
 }
 
+/** Removes a file, if it is there. */
+export async function removeIfPresent(path: string): Promise<void> {
+  await rm(path, { force: true });
+}
+
 async function writeTemporary(path: string, text: string, mode: number): Promise<string> {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   const file = await open(temporary, "wx", mode);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseDuration, parseDurationOrNever } from "../../src/cli/duration.js";
+import { parseDuration, parseDurationOrNever, parseInstant } from "../../src/cli/duration.js";
 
 test.each([
   ["30d", 30 * 86_400_000],
@@ -26,4 +26,12 @@ test("never is for ever, where that is offered, and is said to be", () => {
   expect(parseDurationOrNever("never")).toBe(Number.POSITIVE_INFINITY);
   expect(parseDurationOrNever("1d")).toBe(86_400_000);
   expect(() => parseDurationOrNever("nver")).toThrow(/500ms, or never\.$/);
+});
+
+test("an instant is a day in UTC, or a time with its zone", () => {
+  expect(parseInstant("2030-01-31")).toBe(Date.UTC(2030, 0, 31));
+  expect(parseInstant("2030-01-31T18:00:00Z")).toBe(Date.UTC(2030, 0, 31, 18));
+  expect(parseInstant(" 2030-01-31T18:00+02:00 ")).toBe(Date.UTC(2030, 0, 31, 16));
+  for (const text of ["", "tomorrow", "31.01.2030", "2030-01-31T18:00", "2030-13-01", "1893456000"])
+    expect(() => parseInstant(text)).toThrow("Give a time such as 2030-01-31");
 });

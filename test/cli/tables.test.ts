@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import {
@@ -11,7 +11,8 @@ import {
 } from "../../gen/pulse/v1/download_client_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { ServiceSchema, ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
-import { downloadClientsTable, servicesTable } from "../../src/cli/tables.js";
+import { Scope, TokenSchema } from "../../gen/pulse/v1/token_service_pb.js";
+import { downloadClientsTable, servicesTable, tokensTable } from "../../src/cli/tables.js";
 
 const entry = create(DownloadClientSchema, {
   name: "haul",
@@ -95,4 +96,21 @@ test("the table of services shows why one is not online", () => {
     statusReason: "goodbye",
   });
   expect(servicesTable([service], true)).toMatch(/haul +download-client +- +offline +goodbye/);
+});
+
+test("the table of tokens says how each ends, how often it was used, and when last", () => {
+  const token = (change: MessageInitShape<typeof TokenSchema>) =>
+    create(TokenSchema, { id: "t", name: "n", createTime: timestampFromMs(0), ...change });
+  const row = (change: MessageInitShape<typeof TokenSchema>) =>
+    tokensTable([token(change)], 5_000).split("\n")[1];
+  expect(row({ scopes: [Scope.OBSERVE], lastUsedTime: timestampFromMs(4_000) })).toMatch(
+    /observe +valid +- +- +1970-01-01T00:00:04Z +1970-01-01T00:00:00Z$/,
+  );
+  expect(row({ expireTime: timestampFromMs(5_001) })).toMatch(/valid +1970-01-01T00:00:05Z/);
+  expect(row({ expireTime: timestampFromMs(5_000) })).toContain("expired");
+  expect(row({ scopes: [Scope.JOIN], maxUses: 3, uses: 2 })).toMatch(/join +valid +- +2 of 3 /);
+  expect(row({ scopes: [Scope.JOIN], maxUses: 3, uses: 3 })).toMatch(/join +spent +- +3 of 3 /);
+  expect(row({ scopes: [Scope.JOIN], uses: 7 })).toMatch(/join +valid +- +7 /);
+  const revoked = { revokeTime: timestampFromMs(1), expireTime: timestampFromMs(2) };
+  expect(row(revoked)).toContain("revoked");
 });

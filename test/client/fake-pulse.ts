@@ -4,6 +4,7 @@ import {
   ConnectError,
   createRouterTransport,
   type HandlerContext,
+  type Interceptor,
 } from "@connectrpc/connect";
 import {
   type DeregisterRequest,
@@ -14,12 +15,21 @@ import {
 } from "../../gen/pulse/v1/registry_service_pb.js";
 import { clientsOn, type SessionConnection } from "../../src/client/clients.js";
 
+/** What Pulse says unasked: a lease is lost, it is stopping, or the stream ends with an error. */
+type Said = LeaseLostReason | { readonly drainMs: number } | ConnectError;
+
+function tokenIn(header: Headers): string {
+  return header.get("authorization")?.replace("Bearer ", "") ?? "";
+}
+
 /** A Pulse in memory whose moods a test can set. */
 export class FakePulse {
   /** What calls meet. `silent`: never an answer. */
   mood: "well" | "away" | "silent" | ConnectError = "well";
   /** What heartbeats meet once the stream is open. */
   heartbeats: "answered" | "unanswered" | "stream-dies" = "answered";
+  /** Lets a call pass by its bearer token, or throws; what it returns is given as instance token. */
+  admit: (token: string, rpc: "register" | "heartbeat") => string = () => "";
   epoch = "epoch-1";
   readonly registers: RegisterRequest[] = [];
   readonly beats: HeartbeatRequest[] = [];
@@ -34,7 +44,7 @@ export class FakePulse {
   readonly #onReady = new Set<() => void>();
   #generation = 0n;
   #lease = "";
-  #push: ((loss: LeaseLostReason | { drainMs: number }) => void) | undefined;
+  #push: ((said: Said) => void) | undefined;
 
   /** What a session calls. */
   readonly handlers = {
@@ -45,6 +55,7 @@ export class FakePulse {
       this.registers.push(request);
       this.headers.push(requestHeader);
       await this.#meet(signal);
+      const instanceToken = this.admit(tokenIn(requestHeader), "register");
       this.#generation++;
       this.#lease = `lease-${this.#generation}`;
       return {
@@ -57,12 +68,13 @@ export class FakePulse {
         generation: this.#generation,
         epoch: this.epoch,
         revision: this.#generation,
+        instanceToken,
       };
     },
     heartbeat: (
       requests: AsyncIterable<HeartbeatRequest>,
-      { signal }: Pick<HandlerContext, "signal">,
-    ) => this.#heartbeat(requests, signal),
+      { signal, requestHeader }: Pick<HandlerContext, "signal" | "requestHeader">,
+    ) => this.#heartbeat(requests, signal, tokenIn(requestHeader)),
     deregister: async (request: DeregisterRequest, { signal }: Pick<HandlerContext, "signal">) => {
       await this.#meet(signal);
       this.removed.push(request.instanceId);
@@ -70,19 +82,24 @@ export class FakePulse {
     },
   };
 
-  readonly dial = (): SessionConnection => {
+  readonly dial = (): SessionConnection => this.dialWith([]);
+
+  dialWith(interceptors: Interceptor[]): SessionConnection {
     this.dials++;
     const closed = new AbortController();
-    const transport = createRouterTransport(({ service }) => {
-      service(RegistryService, this.handlers);
-    });
+    const transport = createRouterTransport(
+      ({ service }) => {
+        service(RegistryService, this.handlers);
+      },
+      { transport: { interceptors } },
+    );
     return {
       registry: clientsOn({ ...transport, close: () => {} }).registry,
       connect: () => void this.connects++,
       onReady: (listener) => void this.#onReady.add(listener),
       close: () => closed.abort(),
     };
-  };
+  }
 
   /** The connection comes up, without a call. */
   comeUp(): void {
@@ -90,7 +107,7 @@ export class FakePulse {
   }
 
   /** Says something unasked on the open stream. */
-  say(what: LeaseLostReason | { drainMs: number }): void {
+  say(what: Said): void {
     this.#push?.(what);
   }
 
@@ -107,8 +124,9 @@ export class FakePulse {
     await new Promise((_, reject) => signal.addEventListener("abort", reject, { once: true }));
   }
 
-  async *#heartbeat(requests: AsyncIterable<HeartbeatRequest>, signal: AbortSignal) {
+  async *#heartbeat(requests: AsyncIterable<HeartbeatRequest>, signal: AbortSignal, token: string) {
     await this.#meet(signal);
+    this.admit(token, "heartbeat");
     const leaseId = this.#lease;
     this.streams++;
     this.mostStreams = Math.max(this.mostStreams, this.streams);
@@ -119,7 +137,7 @@ export class FakePulse {
     try {
       let next = iterator.next();
       for (;;) {
-        const pushed = new Promise<LeaseLostReason | { drainMs: number }>((resolve) => {
+        const pushed = new Promise<Said>((resolve) => {
           this.#push = resolve;
         });
         const what = await Promise.race([next, pushed, aborted]);
@@ -128,6 +146,7 @@ export class FakePulse {
           yield { event: { case: "leaseLost" as const, value: { leaseId, reason: what } } };
           continue;
         }
+        if (what instanceof ConnectError) throw what;
         if ("drainMs" in what) {
           const value = { retryAfter: durationFromMs(what.drainMs) };
           yield { event: { case: "draining" as const, value } };

@@ -22,6 +22,7 @@ async function attached(seed: number, pulse = new FakePulse()) {
   const events: RegistrationEvent[] = [];
   const session = startSession({
     dial: pulse.dial,
+    ownToken: { isHeld: false },
     endpoints: new Endpoints(["http://127.0.0.1:9696"]),
     identity: async () => ({ instanceId: "inst-1", instanceSecret: "a secret of 16 or more" }),
     service: { name: "haul", type: "download-client", kind: "aria2", apiUrl: "http://h:6800/" },

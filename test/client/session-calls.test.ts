@@ -29,6 +29,7 @@ beforeEach(() => {
 function createCalls(options: Partial<SessionCallsOptions> = {}) {
   return new SessionCalls({
     dial: pulse.dial,
+    ownToken: { isHeld: false },
     identity: async () => IDENTITY,
     ttlMs: undefined,
     arrive(event, isCurrent) {

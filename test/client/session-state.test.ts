@@ -273,6 +273,10 @@ const invalid: SessionEvent = {
   type: "register-failed",
   failure: { kind: "invalid", error: new Error("service.name: is empty") },
 };
+const disowned: SessionEvent = {
+  type: "stream-ended",
+  failure: { kind: "disowned", error: new Error("the token is not valid") },
+};
 const lost = (reason: "unknown" | "expired" | "superseded" | "deregistered"): SessionEvent => ({
   type: "lease-lost",
   leaseId: "lease-1",
@@ -783,6 +787,18 @@ describe("refusals", () => {
     expect(eventsIn(effects)).toMatchObject([{ type: "rejected" }]);
   });
 
+  it("of the instance's own token lead to a Register at once, from wherever the stream was", () => {
+    const left = transition(registered, disowned, context());
+    expect(left.state).toMatchObject({ name: "reconnecting", step: { next: "register" } });
+    expect(eventsIn(left.effects)).toMatchObject([{ type: "disconnected", retryInMs: 500 }]);
+    const greeting = run(registered, [EVENTS["stream-ended"]], [EVENTS["retry-due"]]).state;
+    const back = transition(greeting, disowned, context());
+    expect(back.state).toMatchObject({
+      name: "reconnecting",
+      step: { do: "wait", next: "register", dueAt: NOW },
+    });
+  });
+
   it("of a stream are mended by an answered heartbeat", () => {
     const { state, effects } = run(
       registered,
@@ -862,6 +878,7 @@ describe("any sequence of events", () => {
       invalid,
       { type: "close", deregister: true },
       { type: "stream-ended", failure: { kind: "refused", error: new Error("x"), reason: "x" } },
+      disowned,
     ];
     if ("lease" in state && state.lease) {
       const { leaseId } = state.lease.grant;

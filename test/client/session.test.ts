@@ -31,6 +31,7 @@ function setUp(options: Partial<SessionOptions> = {}) {
   const start = () =>
     startSession({
       dial: pulse.dial,
+      ownToken: { isHeld: false },
       endpoints: new Endpoints(["http://127.0.0.1:9696"]),
       identity: async () => ({ instanceId: "inst-1", instanceSecret: SECRET }),
       service: { name: "haul", type: "download-client", kind: "aria2", apiUrl: "http://h:6800/" },
