@@ -68,6 +68,7 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   online: "green",
   degraded: "yellow",
   offline: "red",
+  pending: "yellow",
   rejected: "red",
   revoked: "dim",
   expired: "dim",

@@ -22,6 +22,7 @@ interface ServeOptions extends ServeTlsOptions {
   readonly data?: string;
   readonly database?: string;
   readonly insecure?: boolean;
+  readonly requireApproval?: boolean;
   readonly forgetAfter?: number;
   readonly historyChanges?: number;
   readonly historyAge?: number;
@@ -45,6 +46,12 @@ export function serveCommand(): Command {
       new Option(
         "--insecure",
         "allow plain text on an address that others can reach (env: PULSE_INSECURE=true)",
+      ),
+    )
+    .addOption(
+      new Option(
+        "--require-approval",
+        "hide what registers for the first time until `pulse services approve` (env: PULSE_REQUIRE_APPROVAL=true)",
       ),
     )
     .addOption(
@@ -96,6 +103,7 @@ Files of TLS are read again when they change, and at SIGHUP; without TLS, SIGHUP
             ...(historyChanges === undefined ? {} : { maxCommits: historyChanges }),
             ...(historyAge === undefined ? {} : { maxAgeMs: historyAge }),
           },
+          requireApproval: options.requireApproval ?? readSwitch("PULSE_REQUIRE_APPROVAL", env),
           insecure: options.insecure ?? readSwitch("PULSE_INSECURE", env),
           log,
         });

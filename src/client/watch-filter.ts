@@ -15,6 +15,7 @@ const STATUSES = {
   online: ServiceStatus.ONLINE,
   degraded: ServiceStatus.DEGRADED,
   offline: ServiceStatus.OFFLINE,
+  pending: ServiceStatus.PENDING,
 } as const;
 
 // A filter is the same in whatever order its words come, so that a cache made

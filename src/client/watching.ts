@@ -21,7 +21,7 @@ export interface ServiceFilter {
   /** All of these. */
   readonly capabilities?: readonly string[];
   /** Any of these. */
-  readonly statuses?: readonly Usability[];
+  readonly statuses?: readonly (Usability | "pending")[];
 }
 
 /** Whether something can be used: wholly, in part, or not. */

@@ -46,6 +46,8 @@ export class Catalog {
   readonly #anonymousByPair = new Map<string, string>();
   /** How many pinned, present instances have a (type, name). */
   readonly #pinnedByPair = new Map<string, number>();
+  /** How many present services registered last with a token. */
+  readonly #countByToken = new Map<string, number>();
   /** In a draft, null: the base has it, and it is gone. Also of names. */
   readonly #entries = new Map<string, EntryRecord | null>();
   readonly #entryIdByService = new Map<string, string>();
@@ -77,6 +79,7 @@ export class Catalog {
       this.#serviceIdByInstance,
       this.#anonymousByPair,
       this.#pinnedByPair,
+      this.#countByToken,
       this.#entries,
       this.#entryIdByService,
       this.#entryIdByName,
@@ -118,6 +121,11 @@ export class Catalog {
   /** Services that are not removed. */
   get serviceCount(): number {
     return this.#serviceCount;
+  }
+
+  /** Of these, those that registered last with this token. */
+  servicesOfToken(tokenId: string): number {
+    return this.#countByToken.get(tokenId) ?? this.#base?.servicesOfToken(tokenId) ?? 0;
   }
 
   service(id: string): ServiceRecord | undefined {
@@ -269,11 +277,17 @@ export class Catalog {
   #count(service: ServiceRecord, by: 1 | -1): void {
     if (service.removed) return;
     this.#serviceCount += by;
+    const ofToken = this.servicesOfToken(service.tokenId) + by;
+    this.#setCount(this.#countByToken, service.tokenId, ofToken);
     if (service.secretHash === undefined) return;
     const key = pairKey(service.spec.type, service.spec.name);
-    const count = this.#pinnedCount(key) + by;
-    if (count === 0 && !this.#base) this.#pinnedByPair.delete(key);
-    else this.#pinnedByPair.set(key, count);
+    this.#setCount(this.#pinnedByPair, key, this.#pinnedCount(key) + by);
+  }
+
+  /** A draft must say that there are none any more, or its base would be asked. */
+  #setCount(index: Map<string, number>, key: string, count: number): void {
+    if (count === 0 && !this.#base) index.delete(key);
+    else index.set(key, count);
   }
 
   #anonymousId(key: string): string | undefined {

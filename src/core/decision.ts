@@ -102,8 +102,12 @@ function withTriedLogin(
 }
 
 /** `degraded: disk full`; a reason that only repeats that of the commit is left out. */
-function statusDetail({ status, statusReason }: ServiceRecord, reason: ChangeReason): string {
-  return statusReason === "" || statusReason === reason ? status : `${status}: ${statusReason}`;
+function statusDetail(
+  { status, statusReason, approved, removed }: ServiceRecord,
+  reason: ChangeReason,
+): string {
+  const shown = approved || removed ? status : `pending, ${status}`;
+  return statusReason === "" || statusReason === reason ? shown : `${shown}: ${statusReason}`;
 }
 
 /** What a change of its service is to an entry, or undefined if managers see no difference. */

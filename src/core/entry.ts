@@ -1,5 +1,6 @@
 import type { DownloadProtocol } from "./kinds.js";
 import type { CredentialState, ServiceRecord, ServiceStatus } from "./service.js";
+import { shownReason } from "./shown-status.js";
 import { NAME_RULE } from "./text.js";
 
 /** The type of service that gets a download-client entry. */
@@ -162,6 +163,7 @@ function ownFacts({ credentialState }: EntryRecord, target: Target): EntryFacts 
   };
 }
 
+/** One that waits for approval is offline to managers, whatever it says of itself. */
 function serviceFacts(service: ServiceRecord): EntryFacts {
   const { spec } = service;
   return {
@@ -174,8 +176,8 @@ function serviceFacts(service: ServiceRecord): EntryFacts {
     username: service.username,
     password: service.apiKey,
     version: spec.version,
-    availability: service.status,
-    availabilityReason: service.statusReason,
+    availability: service.approved ? service.status : "offline",
+    availabilityReason: shownReason(service),
     credentialState: service.credentialState,
   };
 }

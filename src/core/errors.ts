@@ -21,7 +21,9 @@ export type Refusal =
         | "IDENTITY_PINNED"
         | "SECRET_MISMATCH"
         | "INSTANCE_MISMATCH"
-        | "JOIN_TOKEN_SPENT";
+        | "JOIN_TOKEN_SPENT"
+        | "IDENTITY_UNPROVEN"
+        | "PASSWORD_OF_OPERATOR";
     }
   | { readonly kind: "not-found"; readonly resource: string; readonly id: string }
   | { readonly kind: "precondition"; readonly reason: "TOKEN_IN_USE" | "ENTRY_DELETED" }

@@ -3,6 +3,7 @@ import { type FieldViolation, invalid } from "./errors.js";
 import { type DownloadProtocol, KIND_RULE, knownKind } from "./kinds.js";
 import type { ServiceRecord, ServiceStatus } from "./service.js";
 import { CAPABILITY_RULE, TYPE_RULE } from "./service-spec.js";
+import { type ShownStatus, shownStatus } from "./shown-status.js";
 import { checkText, type TextRule } from "./text.js";
 
 // Lists and watches filter by the same rules. What filters look at is taken out of
@@ -54,18 +55,19 @@ export interface ServiceFilter {
   readonly type: string;
   /** All of them. */
   readonly capabilities: readonly string[];
-  readonly statuses: readonly ServiceStatus[];
+  readonly statuses: readonly ShownStatus[];
 }
 
 /** What a ServiceFilter looks at. */
 export interface ServiceTraits {
   readonly type: string;
   readonly capabilities: readonly string[];
-  readonly status: ServiceStatus;
+  readonly status: ShownStatus;
 }
 
-export function traitsOfService({ spec, status }: ServiceRecord): ServiceTraits {
-  return { type: spec.type, capabilities: spec.capabilities, status };
+export function traitsOfService(service: ServiceRecord): ServiceTraits {
+  const { type, capabilities } = service.spec;
+  return { type, capabilities, status: shownStatus(service) };
 }
 
 export function matchesService(filter: ServiceFilter, traits: ServiceTraits): boolean {

@@ -1,3 +1,5 @@
+import { isSameText } from "../lib/same-text.js";
+import { isApprovedAfter } from "./approval.js";
 import type { Catalog } from "./catalog.js";
 import type { ChangeReason } from "./change.js";
 import { type Command, commitService, type DecisionContext } from "./decision.js";
@@ -11,6 +13,7 @@ import { DomainError } from "./errors.js";
 import { leaseIdOf } from "./lease.js";
 import type { CredentialState, Holding, ServiceRecord, ServiceSpec } from "./service.js";
 import { revokedTokensOf, withTokens } from "./token-command.js";
+import { isFromSameParty, refuseOperatorsPassword } from "./trust.js";
 
 /** A Register that has passed the checks of its form. */
 export interface RegisterRequest {
@@ -40,6 +43,16 @@ export interface RegisterOutcome {
   readonly newSecret: string | undefined;
 }
 
+/** What holds for every Register. */
+export interface RegistrationRules {
+  /** Past it a new registration is refused; present ones may register again. */
+  readonly maxServices: number;
+  /** As `maxServices`, of those that registered last with one token. Left out: no bound. */
+  readonly maxServicesPerToken?: number;
+  /** Whether what registers for the first time waits for an operator. Left out: no. */
+  readonly requireApproval?: boolean;
+}
+
 /**
  * Makes or replaces a registration.
  * @param hash of a secret; injected since core does no cryptography
@@ -48,16 +61,11 @@ export interface RegisterOutcome {
 export function register(
   request: RegisterRequest,
   hash: (secret: string) => string,
-  maxServices: number,
+  rules: RegistrationRules,
 ): Command<RegisterOutcome> {
   return (context) => {
     const before = findIdentity(request, context);
-    if ((!before || before.removed) && context.catalog.serviceCount >= maxServices)
-      throw new DomainError(`this registry holds at most ${maxServices} services`, {
-        kind: "quota",
-        reason: "TOO_MANY_SERVICES",
-        retryAfterMs: 60_000,
-      });
+    if (!before || before.removed) checkRoom(request, rules, context);
     const pinsNow = request.instanceId !== "" && before?.secretHash === undefined;
     const newSecret = pinsNow && request.secretHash === undefined ? context.newSecret() : undefined;
     const secretHash =
@@ -81,10 +89,11 @@ export function register(
       lastSeenAt: context.at,
       createdAt: before?.createdAt ?? context.at,
       revision: context.revision,
-      approved: true,
+      approved: isApprovedAfter(request, before, rules.requireApproval ?? false),
       tokenId: request.tokenId,
       removed: false,
     };
+    if (before) refuseOperatorsPassword(request, before, service, context.catalog.entryOf(id));
     return {
       commit: commitService(
         context,
@@ -96,6 +105,28 @@ export function register(
       outcome: { service, newSecret },
     };
   };
+}
+
+/** How long to wait before asking for room again, in ms. */
+const FULL_RETRY_AFTER_MS = 60_000;
+
+function checkRoom(
+  { tokenId }: RegisterRequest,
+  { maxServices, maxServicesPerToken = Number.POSITIVE_INFINITY }: RegistrationRules,
+  { catalog }: DecisionContext,
+): void {
+  const retryAfterMs = FULL_RETRY_AFTER_MS;
+  if (catalog.serviceCount >= maxServices)
+    throw new DomainError(`this registry holds at most ${maxServices} services`, {
+      kind: "quota",
+      reason: "TOO_MANY_SERVICES",
+      retryAfterMs,
+    });
+  if (catalog.servicesOfToken(tokenId) >= maxServicesPerToken)
+    throw new DomainError(
+      `at most ${maxServicesPerToken} services may be registered with one token: deregister some, or use another`,
+      { kind: "quota", reason: "TOO_MANY_SERVICES_OF_TOKEN", retryAfterMs },
+    );
 }
 
 function reasonOf(
@@ -135,12 +166,30 @@ function findIdentity(
     return serviceToReplace(request, catalog);
   }
   const before = serviceToReplace(request, catalog);
-  if (before?.secretHash !== undefined && before.secretHash !== request.secretHash)
+  if (!before) return undefined;
+  if (before.secretHash === undefined) checkMayPin(request, before);
+  else if (!isSecretOf(before, request.secretHash))
     throw new DomainError(
       "instance_secret does not fit this instance_id: send the secret of its first Register, or choose another instance_id",
       { kind: "denied", reason: "SECRET_MISMATCH" },
     );
   return before;
+}
+
+/**
+ * The instance id of a service that registered without one is Pulse's, and everybody
+ * who lists services reads it: it proves nothing. Only who registered knows the lease.
+ */
+function checkMayPin({ heldLeaseId }: RegisterRequest, { leaseId }: ServiceRecord): void {
+  if (!isSameText(heldLeaseId, leaseId))
+    throw new DomainError(
+      "this instance_id is of a service that registered without one: send the lease_id of its last Register to give it a secret, or choose another instance_id",
+      { kind: "denied", reason: "IDENTITY_UNPROVEN" },
+    );
+}
+
+function isSecretOf({ secretHash }: ServiceRecord, sent: string | undefined): boolean {
+  return secretHash !== undefined && sent !== undefined && isSameText(secretHash, sent);
 }
 
 /** The reason of a Register that gives none: a status that stays keeps its own. */
@@ -154,13 +203,19 @@ function credentials(
   request: RegisterRequest,
   before: ServiceRecord | undefined,
 ): Pick<ServiceRecord, "username" | "apiKey" | "credentialState"> {
-  const kept = before?.removed ? undefined : before;
+  const known = before?.removed ? undefined : before;
+  const kept = known && isFromSameParty(request, known) ? known : undefined;
   const username = request.username ?? kept?.username ?? "";
   const apiKey = request.apiKey ?? kept?.apiKey ?? "";
-  const unchanged = kept && kept.username === username && kept.apiKey === apiKey;
-  const credentialState =
-    request.credentialState ?? (unchanged ? kept.credentialState : "unverified");
-  return { username, apiKey, credentialState };
+  const unchanged = known && known.username === username && known.apiKey === apiKey;
+  // What is said of credentials that Pulse did not keep is not true of none.
+  const isCleared = !unchanged && known && !kept && request.apiKey === undefined;
+  const said = isCleared ? undefined : request.credentialState;
+  return {
+    username,
+    apiKey,
+    credentialState: said ?? (kept && unchanged ? kept.credentialState : "unverified"),
+  };
 }
 
 /**
@@ -207,9 +262,7 @@ export function deregister(request: DeregisterRequest): Command<DeregisterOutcom
   return (context) => {
     const before = context.catalog.serviceByInstance(request.instanceId);
     const mayRemove =
-      request.isAdmin ||
-      before?.secretHash === undefined ||
-      before.secretHash === request.secretHash;
+      request.isAdmin || before?.secretHash === undefined || isSecretOf(before, request.secretHash);
     if (!mayRemove)
       throw new DomainError("instance_secret does not fit this instance_id", {
         kind: "denied",

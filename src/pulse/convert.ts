@@ -30,6 +30,7 @@ import { type AuthScheme, type DownloadProtocol, knownKind } from "../core/kinds
 import type { Grant } from "../core/lease.js";
 import type { CredentialState, ServiceRecord, ServiceStatus } from "../core/service.js";
 import type { RawServiceSpec } from "../core/service-spec.js";
+import { type ShownStatus, shownReason, shownStatus } from "../core/shown-status.js";
 import type { Scope, TokenRecord } from "../core/token.js";
 import { durationOf } from "./status.js";
 
@@ -38,10 +39,11 @@ const PROTOCOLS: Readonly<Record<DownloadProtocol, Protocol>> = {
   usenet: Protocol.USENET,
 };
 
-const STATUSES: Readonly<Record<ServiceStatus, ProtoServiceStatus>> = {
+const STATUSES: Readonly<Record<ShownStatus, ProtoServiceStatus>> = {
   online: ProtoServiceStatus.ONLINE,
   degraded: ProtoServiceStatus.DEGRADED,
   offline: ProtoServiceStatus.OFFLINE,
+  pending: ProtoServiceStatus.PENDING,
 };
 
 const AVAILABILITIES: Readonly<Record<ServiceStatus, Availability>> = {
@@ -94,7 +96,7 @@ function readEnum<Word extends string>(
   return word;
 }
 
-export function readStatus(value: ProtoServiceStatus, field: string): ServiceStatus | undefined {
+export function readStatus(value: ProtoServiceStatus, field: string): ShownStatus | undefined {
   return readEnum(STATUSES, value, field);
 }
 
@@ -163,8 +165,8 @@ export function serviceOf(service: ServiceRecord, lastSeenAt: number): Service {
       metadata: { ...spec.metadata },
       protocol: spec.protocol ? PROTOCOLS[spec.protocol] : Protocol.UNSPECIFIED,
     },
-    status: STATUSES[service.status],
-    statusReason: service.statusReason,
+    status: STATUSES[shownStatus(service)],
+    statusReason: shownReason(service),
     lastSeenTime: timestampOf(lastSeenAt),
     createTime: timestampOf(service.createdAt),
     generation: service.generation,
@@ -172,13 +174,14 @@ export function serviceOf(service: ServiceRecord, lastSeenAt: number): Service {
   });
 }
 
-/** The entry as managers see it, without credentials unless asked for. */
+/** The entry as managers see it, without credentials unless asked for, and while it waits for approval. */
 export function downloadClientOf(
   resolved: ResolvedEntry,
   load: Load | undefined,
-  withCredentials: boolean,
+  mayHaveCredentials: boolean,
 ): DownloadClient {
   const { entry, service, facts } = resolved;
+  const withCredentials = mayHaveCredentials && service?.approved !== false;
   const { origin, deletedAt } = entry;
   return create(DownloadClientSchema, {
     id: entry.id,

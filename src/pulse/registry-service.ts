@@ -32,6 +32,7 @@ import { checkTtl, type LeasePolicy } from "../core/lease.js";
 import {
   type RegisterRequest as CheckedRegister,
   deregister,
+  type RegistrationRules,
   register,
   serviceToReplace,
 } from "../core/registration.js";
@@ -88,8 +89,7 @@ export interface RegistryServiceOptions {
   readonly leases: Leases;
   readonly streams: HeartbeatStreams;
   readonly policy: LeasePolicy;
-  /** Past it a new registration is refused; present ones may register again. */
-  readonly maxServices: number;
+  readonly rules: RegistrationRules;
   readonly history: History;
   readonly hub: WatchHub<ServiceRecord, ServiceTraits, WatchServicesResponse>;
   readonly random: Random;
@@ -117,7 +117,7 @@ export function createRegistryService(
 async function handleRegister(
   request: RegisterRequest,
   context: HandlerContext,
-  { registry, leases, policy, maxServices, random }: RegistryServiceOptions,
+  { registry, leases, policy, rules, random }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
   confirmInstance(context, request.instanceId);
   const checked = checkRegister(
@@ -131,7 +131,7 @@ async function handleRegister(
   const { service, newSecret, instanceToken } = await runFor(
     context,
     registry,
-    withInstanceToken(register(checked, hashSecret, maxServices), callerOf(context), random),
+    withInstanceToken(register(checked, hashSecret, rules), callerOf(context), random),
     replaced?.id,
   );
   const entry = registry.catalog.entryOf(service.id);
@@ -204,6 +204,8 @@ function readService(service: RegisterRequest["service"]): ServiceSpec {
 
 function readFirstStatus(value: RegisterRequest["status"]): "online" | "degraded" {
   const status = readStatus(value, "status") ?? "online";
+  if (status === "pending")
+    throw invalidField("status", "cannot be PENDING in a Register: an operator decides who waits");
   if (status === "offline") throw invalidField("status", "cannot be OFFLINE in a Register");
   return status;
 }

@@ -50,6 +50,13 @@ export interface PulseOptions {
   readonly policy?: Partial<LeasePolicy>;
   /** Registrations that one Pulse holds; 100,000. */
   readonly maxServices?: number;
+  /** Of these, how many with one token; 10,000. */
+  readonly maxServicesPerToken?: number;
+  /**
+   * What registers for the first time is seen by managers only once an operator has
+   * approved it. To be the same for all Pulses on one database.
+   */
+  readonly requireApproval?: boolean;
   /** How much of the past is kept for watchers and timelines. */
   readonly history?: Partial<HistoryPolicy>;
   readonly watch?: Partial<WatchPolicy>;
@@ -81,6 +88,7 @@ export interface PulseServer {
 /** Calls that run get this long to finish; with the rest of a stop it stays below 10 s. */
 const DRAIN_GRACE_MS = 5_000;
 const DEFAULT_MAX_SERVICES = 100_000;
+const DEFAULT_MAX_SERVICES_PER_TOKEN = 10_000;
 const DEFAULT_FORGET_AFTER_MS = 30 * 24 * 3_600_000;
 /** Name in grpc.health.v1: NOT_SERVING while expiry is held. */
 const EXPIRY_HEALTH = "pulse.expiry";
@@ -163,7 +171,11 @@ async function startOn(
           leases,
           streams,
           policy,
-          maxServices: options.maxServices ?? DEFAULT_MAX_SERVICES,
+          rules: {
+            maxServices: options.maxServices ?? DEFAULT_MAX_SERVICES,
+            maxServicesPerToken: options.maxServicesPerToken ?? DEFAULT_MAX_SERVICES_PER_TOKEN,
+            requireApproval: options.requireApproval ?? false,
+          },
           history,
           hub: watching.services,
           random,

@@ -45,7 +45,8 @@ const renaming = (id: string, name: string) =>
     by: "op",
   });
 const removal = (id: string) => deleteEntry(id, "", "op");
-const registration = (change = {}) => register(registerRequest(change), hashOf, 100);
+const registration = (change = {}) =>
+  register(registerRequest(change), hashOf, { maxServices: 100 });
 const departure = deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true });
 const create = (name: string) => decisions.run(creation(name)).resolved.entry.id;
 
@@ -131,9 +132,10 @@ describe("a draft", () => {
 
   it("knows of an identity by (type, name) that it was pinned since", () => {
     const anonymous = { instanceId: "", secretHash: undefined };
-    const { id, instanceId } = decisions.run(registration(anonymous)).service;
+    const { id, instanceId, leaseId } = decisions.run(registration(anonymous)).service;
     const { draft, run } = draftOf(decisions.catalog);
-    run(registration({ instanceId, secretHash: "pinned", raw: { name: "renamed" } }));
+    const pinned = { instanceId, secretHash: "pinned", heldLeaseId: leaseId };
+    run(registration({ ...pinned, raw: { name: "renamed" } }));
     expect(draft.anonymousService("download-client", "haul")).toBeUndefined();
     expect(run(registration(anonymous)).service.id).not.toBe(id);
     expect(draft.service(id)).toMatchObject({ secretHash: "pinned", generation: 2n });

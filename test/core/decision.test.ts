@@ -10,7 +10,9 @@ let decisions: Decisions;
 let before: ServiceRecord;
 beforeEach(() => {
   decisions = new Decisions();
-  before = decisions.run(register(registerRequest(), (secret) => secret, 10)).service;
+  before = decisions.run(
+    register(registerRequest(), (secret) => secret, { maxServices: 10 }),
+  ).service;
 });
 
 /** Commits another state of the service, and returns what the change log says of it. */

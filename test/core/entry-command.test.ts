@@ -36,7 +36,9 @@ function create(name: string, target: Partial<NewEntry["target"]> = {}) {
 }
 
 function registered(): string {
-  decisions.run(register(registerRequest({ username: "u", apiKey: "k" }), hashOf, 100));
+  decisions.run(
+    register(registerRequest({ username: "u", apiKey: "k" }), hashOf, { maxServices: 100 }),
+  );
   return decisions.entry("haul")?.entry.id ?? "";
 }
 
@@ -149,7 +151,7 @@ describe("create", () => {
 
   it("takes a name before a service does", () => {
     create("haul");
-    decisions.run(register(registerRequest(), hashOf, 100));
+    decisions.run(register(registerRequest(), hashOf, { maxServices: 100 }));
     expect(decisions.entryNames()).toEqual(["haul", "haul-2"]);
   });
 });
@@ -293,7 +295,7 @@ describe("an etag", () => {
     const first = etagOf(entry(id));
     registered();
     expect(etagOf(entry(id))).toBe(first);
-    decisions.run(register(registerRequest({ apiKey: "other" }), hashOf, 100));
+    decisions.run(register(registerRequest({ apiKey: "other" }), hashOf, { maxServices: 100 }));
     expect(etagOf(entry(id))).not.toBe(first);
   });
 
@@ -370,7 +372,7 @@ describe("the service-owned fields of an AUTO entry", () => {
     const id = registered();
     update(id, { overrides: { host: "router", password: "" } });
     const raw = { apiUrl: "https://elsewhere:1/x" };
-    decisions.run(register(registerRequest({ raw, apiKey: "new" }), hashOf, 100));
+    decisions.run(register(registerRequest({ raw, apiKey: "new" }), hashOf, { maxServices: 100 }));
     expect(facts(id)).toMatchObject({ host: "router", port: 1, useSsl: true, password: "" });
     update(id, { overrides: { host: undefined, password: undefined } });
     expect(facts(id)).toMatchObject({ host: "elsewhere", password: "new" });
@@ -593,7 +595,7 @@ describe("the state of an operator's credentials", () => {
     update(id, { overrides: { username: "op" } });
     decisions.run(deleteEntry(id, "", "op"));
     const before = resolved(id);
-    decisions.run(register(registerRequest({ apiKey: "other" }), hashOf, 100));
+    decisions.run(register(registerRequest({ apiKey: "other" }), hashOf, { maxServices: 100 }));
     expectUnchanged(() => decisions.run(noteTest(before, "verified", "op")));
   });
 
@@ -639,7 +641,9 @@ describe("the state of an operator's credentials", () => {
     expect(facts(id)?.credentialState).toBe("unverified");
     note(id);
     update(id, { overrides: { username: undefined } });
-    decisions.run(register(registerRequest({ credentialState: "rejected" }), hashOf, 100));
+    decisions.run(
+      register(registerRequest({ credentialState: "rejected" }), hashOf, { maxServices: 100 }),
+    );
     expect(facts(id)?.credentialState).toBe("rejected");
     update(id, { overrides: { username: "op" } });
     expect(facts(id)?.credentialState).toBe("unverified");

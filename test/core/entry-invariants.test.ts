@@ -87,16 +87,17 @@ const registerOperation = fc
     ({ instance, which, type, name, host, version, attached, ...fields }): Operation => ({
       by: "service",
       command(world) {
-        const some = world.catalog.service(world.chosen(world.serviceIds, which))?.instanceId;
-        const instanceId = instance === "of some service" ? (some ?? "") : instance;
+        const some = world.catalog.service(world.chosen(world.serviceIds, which));
+        const instanceId = instance === "of some service" ? (some?.instanceId ?? "") : instance;
         const request = {
           ...fields,
           instanceId,
           secretHash: instanceId === "" ? undefined : `hash of ${instanceId}`,
+          heldLeaseId: some?.leaseId ?? "",
           isAttached: () => attached,
           raw: { type, name, version, apiUrl: `http://${host}:1` },
         };
-        return register(registerRequest(request), hashOf, MAX_SERVICES);
+        return register(registerRequest(request), hashOf, { maxServices: MAX_SERVICES });
       },
     }),
   );

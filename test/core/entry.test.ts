@@ -15,7 +15,10 @@ import { Decisions, hashOf, registerRequest } from "../support/decisions.js";
 
 function service(change: Partial<ServiceRecord> = {}): ServiceRecord {
   const request = registerRequest({ username: "u", apiKey: "k", credentialState: "verified" });
-  return { ...new Decisions().run(register(request, hashOf, 1)).service, ...change };
+  return {
+    ...new Decisions().run(register(request, hashOf, { maxServices: 1 })).service,
+    ...change,
+  };
 }
 
 function entry(change: Partial<EntryRecord> = {}): EntryRecord {

@@ -16,7 +16,9 @@ import { Decisions, hashOf, registerRequest } from "../support/decisions.js";
 
 const decisions = new Decisions();
 const { service } = decisions.run(
-  register(registerRequest({ raw: { capabilities: ["torrent", "labels"] } }), hashOf, 1),
+  register(registerRequest({ raw: { capabilities: ["torrent", "labels"] } }), hashOf, {
+    maxServices: 1,
+  }),
 );
 
 describe("a filter of services", () => {

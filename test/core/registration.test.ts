@@ -4,6 +4,7 @@ import {
   forget,
   isForgettable,
   type RegisterRequest,
+  type RegistrationRules,
   register,
 } from "../../src/core/registration.js";
 import type { RawServiceSpec } from "../../src/core/service-spec.js";
@@ -19,8 +20,12 @@ beforeEach(() => {
 
 type Change = Partial<RegisterRequest> & { readonly raw?: Partial<RawServiceSpec> };
 
-function doRegister(change: Change = {}, maxServices = MAX_SERVICES) {
-  return decisions.run(register(registerRequest(change), hashOf, maxServices));
+function doRegister(
+  change: Change = {},
+  maxServices = MAX_SERVICES,
+  rules: Partial<RegistrationRules> = {},
+) {
+  return decisions.run(register(registerRequest(change), hashOf, { maxServices, ...rules }));
 }
 
 /** An operator's edit, as a later commit would write it. */
@@ -105,8 +110,23 @@ describe("identity", () => {
   it("by (type, name) never leads to an instance that was pinned since", () => {
     const anonymous = { instanceId: "", secretHash: undefined };
     const first = doRegister(anonymous).service;
-    doRegister({ instanceId: first.instanceId, secretHash: "hash", raw: { name: "renamed" } });
+    const pinned = { instanceId: first.instanceId, secretHash: "h", heldLeaseId: first.leaseId };
+    doRegister({ ...pinned, raw: { name: "renamed" } });
     expect(doRegister(anonymous).service.id).not.toBe(first.id);
+  });
+
+  it("that Pulse has given cannot be pinned by who has only read it", () => {
+    const anonymous = { instanceId: "", secretHash: undefined };
+    const { instanceId, leaseId } = doRegister(anonymous).service;
+    const pinning = { instanceId, secretHash: "hash" };
+    const unproven = { kind: "denied", reason: "IDENTITY_UNPROVEN" };
+    for (const heldLeaseId of ["", `${leaseId}x`])
+      expect(refusalOf(() => doRegister({ ...pinning, heldLeaseId }))).toEqual(unproven);
+    decisions.run(deregister({ instanceId, secretHash: undefined, isAdmin: false }));
+    expect(refusalOf(() => doRegister(pinning))).toEqual(unproven);
+    const owner = doRegister(anonymous).service;
+    const pinned = doRegister({ ...pinning, heldLeaseId: owner.leaseId }).service;
+    expect([pinned.id, pinned.secretHash]).toEqual([owner.id, "hash"]);
   });
 
   it("keeps its generation growing across a removal", () => {
@@ -135,6 +155,43 @@ describe("credentials", () => {
     decisions.run(deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true }));
     expect(decisions.catalog.serviceByInstance("instance-1")?.apiKey).toBe("");
     expect(doRegister().service.apiKey).toBe("");
+  });
+});
+
+describe("the bound of registrations with one token", () => {
+  const rules = { maxServicesPerToken: 2 };
+  const own = (n: number, tokenId: string) => ({
+    instanceId: `i${n}`,
+    secretHash: `h${n}`,
+    tokenId,
+  });
+  const full = {
+    kind: "quota",
+    reason: "TOO_MANY_SERVICES_OF_TOKEN",
+    retryAfterMs: expect.any(Number),
+  };
+
+  it("refuses the next new one, and no other's", () => {
+    for (const n of [1, 2]) doRegister(own(n, "a"), 10, rules);
+    expect(refusalOf(() => doRegister(own(3, "a"), 10, rules))).toEqual(full);
+    expect(decisions.catalog.servicesOfToken("a")).toBe(2);
+    doRegister(own(3, "b"), 10, rules);
+  });
+
+  it("lets those that are there register again, whichever token they had", () => {
+    for (const n of [1, 2]) doRegister(own(n, "a"), 10, rules);
+    doRegister(own(3, "b"), 10, rules);
+    doRegister(own(1, "a"), 10, rules);
+    doRegister(own(3, "a"), 10, rules);
+    expect(decisions.catalog.servicesOfToken("a")).toBe(3);
+    expect(decisions.catalog.servicesOfToken("b")).toBe(0);
+  });
+
+  it("has room again when one is removed, and counts its return as new", () => {
+    for (const n of [1, 2]) doRegister(own(n, "a"), 10, rules);
+    decisions.run(deregister({ instanceId: "i1", secretHash: "h1", isAdmin: false }));
+    doRegister(own(3, "a"), 10, rules);
+    expect(refusalOf(() => doRegister(own(1, "a"), 10, rules))).toEqual(full);
   });
 });
 

@@ -8,7 +8,9 @@ let decisions: Decisions;
 let service: ServiceRecord;
 beforeEach(() => {
   decisions = new Decisions();
-  ({ service } = decisions.run(register(registerRequest(), (secret) => secret, 10)));
+  ({ service } = decisions.run(
+    register(registerRequest(), (secret) => secret, { maxServices: 10 }),
+  ));
 });
 
 const presence = { lastSeenAt: 2_000, leaseExpiresAt: 17_000, leaseCredited: true };

@@ -51,11 +51,12 @@ function entryOf(
 
 describe("an enum of a request", () => {
   it("is read as a word, and UNSPECIFIED as nothing said", () => {
-    expect([0, 1, 2, 3].map((value) => readStatus(value, "f"))).toEqual([
+    expect([0, 1, 2, 3, 4].map((value) => readStatus(value, "f"))).toEqual([
       undefined,
       "online",
       "degraded",
       "offline",
+      "pending",
     ]);
     expect(readAvailability(Availability.DEGRADED, "f")).toBe("degraded");
     expect(readProtocol(Protocol.USENET, "f")).toBe("usenet");

@@ -29,7 +29,7 @@ beforeEach(async () => {
 /** Registers instance `n`; all want the same name. */
 const doRegister = (n: number, maxServices = 100) => {
   const request = registerRequest({ instanceId: `i${n}`, secretHash: `h${n}` });
-  return registry.run(register(request, (secret) => secret, maxServices));
+  return registry.run(register(request, (secret) => secret, { maxServices }));
 };
 const refusal = (call: Promise<unknown>) =>
   call.then(
@@ -136,7 +136,7 @@ describe("on a store that others write to", () => {
     made.onCommit(({ revision }) => void heard.push(revision));
     const add = (n: number) => {
       const request = registerRequest({ instanceId: `i${n}`, secretHash: `h${n}` });
-      return made.run(register(request, (secret) => secret, 100));
+      return made.run(register(request, (secret) => secret, { maxServices: 100 }));
     };
     return { store, registry: made, heard, add };
   }

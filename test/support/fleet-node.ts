@@ -66,7 +66,9 @@ export class FleetNode {
   /** Registers instance `n`, and resolves to its service as recorded. */
   async register(n: number, change: Partial<RegisterRequest> = {}) {
     const request = registerRequest({ instanceId: `i${n}`, secretHash: `h${n}`, ...change });
-    const outcome = this.engine.registry.run(register(request, (secret) => secret, 1_000_000));
+    const outcome = this.engine.registry.run(
+      register(request, (secret) => secret, { maxServices: 1_000_000 }),
+    );
     outcome.catch(() => {});
     await settle();
     return (await outcome).service;

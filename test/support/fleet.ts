@@ -120,7 +120,9 @@ export class Fleet {
   /** Registers instance `n`, and returns its service as recorded. */
   async register(n: number, change: Partial<RegisterRequest> = {}) {
     const request = registerRequest({ instanceId: `i${n}`, secretHash: `h${n}`, ...change });
-    const outcome = this.registry.run(register(request, (secret) => secret, 1_000_000));
+    const outcome = this.registry.run(
+      register(request, (secret) => secret, { maxServices: 1_000_000 }),
+    );
     await settle();
     return (await outcome).service;
   }
