@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { addCommand } from "./add-command.js";
+import { approveCommand } from "./approve-command.js";
 import { editCommand } from "./edit-command.js";
 import { removeCommand, restoreCommand, testCommand } from "./entry-commands.js";
 import { explainCommand } from "./explain-command.js";
@@ -15,6 +16,7 @@ const services = commandGroup("services", "registered services", [
   listServicesCommand(),
   watchServicesCommand(),
   explainCommand(),
+  approveCommand(),
 ]);
 const clients = commandGroup("clients", "download clients", [
   listClientsCommand(),

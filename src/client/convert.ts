@@ -132,6 +132,7 @@ export function fromRegisterResponse(response: RegisterResponse): SessionEvent {
       epoch,
       revision,
       entryName: downloadClient?.name,
+      ...(service.status === ServiceStatus.PENDING && { waitsForApproval: true }),
     },
     intervalMs: intervalOf(
       lease.heartbeatInterval ? durationMs(lease.heartbeatInterval) : ttlMs / 3,

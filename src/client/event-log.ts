@@ -1,11 +1,23 @@
 import type { Log } from "../lib/log.js";
 import { inSeconds } from "../lib/seconds.js";
 import { failureOf } from "./failure.js";
-import type { RegistrationEvent } from "./registration.js";
+import type { Grant, RegistrationEvent } from "./registration.js";
 
 /** Writes each event of a registration as one line. No event holds a secret. */
 export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) => void {
-  return (event) => {
+  let isWaiting = false;
+
+  /** Once for each time that it waits. */
+  function noteApproval({ serviceId, waitsForApproval }: Grant): void {
+    if (waitsForApproval && !isWaiting)
+      log.info(
+        { event: "waits-for-approval", pulse, serviceId },
+        `waits for approval: \`pulse services approve ${serviceId}\` lets managers see this service`,
+      );
+    isWaiting = waitsForApproval === true;
+  }
+
+  function write(event: RegistrationEvent) {
     const base = { event: event.type, pulse };
     switch (event.type) {
       case "registered":
@@ -57,6 +69,11 @@ export function logEvents(log: Log, pulse: string): (event: RegistrationEvent) =
       case "failed":
         return log.error({ ...base, error: event.error.message }, "the registration has failed");
     }
+  }
+
+  return (event) => {
+    write(event);
+    if ("grant" in event) noteApproval(event.grant);
   };
 }
 

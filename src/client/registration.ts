@@ -100,6 +100,8 @@ export interface Grant {
   readonly revision: bigint;
   /** Name of the download-client entry, if there is one. */
   readonly entryName: string | undefined;
+  /** Managers do not see the service until an operator has approved it. */
+  readonly waitsForApproval?: true;
 }
 
 export type RegistrationEvent =

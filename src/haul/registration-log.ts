@@ -15,7 +15,21 @@ export function logRegistration(registration: Registration, pulse: string, log: 
     log[level]({ pulse, attempt, error: error.message, detail }, "haul.attempt-failed");
   }
 
+  let isWaiting = false;
+
+  /** Once for each time that it waits. */
+  function noteApproval({ serviceId, waitsForApproval }: Grant): void {
+    const detail = `managers see this Haul once an operator has approved it: pulse services approve ${serviceId}`;
+    if (waitsForApproval && !isWaiting) log.info({ pulse, detail }, "haul.waits-for-approval");
+    isWaiting = waitsForApproval === true;
+  }
+
   registration.subscribe((event) => {
+    write(event);
+    if ("grant" in event) noteApproval(event.grant);
+  });
+
+  function write(event: RegistrationEvent) {
     switch (event.type) {
       case "attempt-failed":
         return attemptFailed(event);
@@ -52,7 +66,7 @@ export function logRegistration(registration: Registration, pulse: string, log: 
       case "closed":
         return log.info({ pulse }, "haul.unregistered");
     }
-  });
+  }
 }
 
 const SUPERSEDED =

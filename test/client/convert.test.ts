@@ -190,6 +190,13 @@ describe("the answer to a Register", () => {
     });
   });
 
+  it("says that the service waits for approval only if it does", () => {
+    const pending = { ...answer.service, status: ServiceStatus.PENDING };
+    expect(read({ service: pending })).toMatchObject({ grant: { waitsForApproval: true } });
+    const online = { ...answer.service, status: ServiceStatus.ONLINE };
+    expect(read({ service: online })).not.toHaveProperty("grant.waitsForApproval");
+  });
+
   it.each([
     ["no interval", undefined, 5_000],
     ["an interval of nothing", durationFromMs(0), 100],

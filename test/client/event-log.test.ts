@@ -18,6 +18,22 @@ it("says which Pulse it is where there is a choice", () => {
   expect(log.lines[2]?.fields).not.toHaveProperty("endpoint");
 });
 
+it("says once that the service waits for approval, and again when it has to wait anew", () => {
+  const log = recordingLog();
+  const write = logEvents(log, "http://p:9696");
+  const waiting = { ...grant, waitsForApproval: true as const };
+  const said = () => log.lines.filter(({ msg }) => msg.startsWith("waits for approval")).length;
+  write({ type: "registered", grant: waiting });
+  write({ type: "updated", grant: waiting });
+  write({ type: "reconnected", grant: waiting, registeredAnew: true });
+  expect(said()).toBe(1);
+  write({ type: "updated", grant });
+  expect(said()).toBe(1);
+  write({ type: "reconnected", grant: waiting, registeredAnew: true });
+  expect(said()).toBe(2);
+  expect(log.lines.at(-1)?.msg).toContain("pulse services approve svc-1");
+});
+
 it.each<[string, RegistrationEvent, string]>([
   ["info", { type: "registered", grant }, "registered with Pulse"],
   ["info", { type: "updated", grant }, "updated with Pulse"],

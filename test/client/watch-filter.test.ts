@@ -68,7 +68,7 @@ describe("a filter of services", () => {
     ["filter.capabilities must be a list of texts", { capabilities: "x" }],
     ["filter.type must be a text", { type: 1 }],
     ["filter.protocol is no filter of this watch", { protocol: "torrent" }],
-    ["filter.statuses knows only online, degraded, offline", { statuses: ["ONLINE"] }],
+    ["filter.statuses knows only online, degraded, offline, pending", { statuses: ["ONLINE"] }],
   ])("is refused with %s", (message, filter) => {
     expect(() => toServiceFilter(filter as ServiceFilter)).toThrow(new TypeError(message));
   });

@@ -76,6 +76,20 @@ describe("the log of a registration", () => {
     expect(JSON.stringify(log.lines)).not.toContain("a-lease");
   });
 
+  it("says once that an operator has to approve it", () => {
+    const grant: Grant = { ...GRANT, waitsForApproval: true };
+    emit({ type: "registered", grant });
+    emit({ type: "updated", grant });
+    emit({ type: "registered", grant: GRANT });
+    expect(written()).toEqual([
+      "info haul.registered",
+      "info haul.waits-for-approval",
+      "info haul.updated",
+      "info haul.registered",
+    ]);
+    expect(JSON.stringify(log.lines[1]?.fields)).toContain("pulse services approve service-1");
+  });
+
   it("tells the same problem once, the repetitions are for debugging", () => {
     for (let n = 1; n <= 3; n++) emit(attempt(n));
     emit(attempt(4, new Error("another")));
