@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { readIfPresent } from "../lib/private-file.js";
+import { ExposedFileError, readPrivateFile } from "../lib/private-file.js";
 import { CommandError } from "./failure.js";
 import { readSecretFile } from "./given-file.js";
 import { isThisHost } from "./this-host.js";
@@ -64,11 +64,15 @@ function checkToken(text: string, source: string): string {
   throw new CommandError(`${source} does not hold a token: it must be one line without spaces`);
 }
 
-/** Undefined if it is not there or not for us: then the next place is tried. */
+/**
+ * Undefined if it is not there or not for us: then the next place is tried.
+ * @throws CommandError if it is for everybody
+ */
 async function readReadable(path: string): Promise<string | undefined> {
   try {
-    return await readIfPresent(path);
-  } catch {
+    return await readPrivateFile(path);
+  } catch (error) {
+    if (error instanceof ExposedFileError) throw new CommandError(error.message);
     return undefined;
   }
 }

@@ -1,10 +1,20 @@
 import { randomBytes } from "node:crypto";
-import { link, open, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, open, readFile, rename, rm } from "node:fs/promises";
+import { platform } from "node:os";
 import { dirname } from "node:path";
 import { makeDirectory } from "./directory.js";
 
 const PRIVATE_MODE = 0o600;
 const PUBLIC_MODE = 0o644;
+/** A secret lies open. The message is one sentence that names the file and says what to do. */
+export class ExposedFileError extends Error {
+  override readonly name = "ExposedFileError";
+  constructor(path: string) {
+    super(
+      `${path} holds a secret and every user of this host may use it: take that away with "chmod o= ${path}", and replace the secret if somebody may have read it`,
+    );
+  }
+}
 
 /** Makes a directory (and its parents) that only its owner may enter. */
 export async function makePrivateDirectory(path: string): Promise<void> {
@@ -34,12 +44,13 @@ async function replaceFile(path: string, text: string, mode: number): Promise<vo
 /**
  * The text of a private file; on first use it is made from `create`. Two
  * processes that start together agree on one content.
+ * @throws ExposedFileError if it is there and not private
  */
 export async function readOrCreatePrivateFile(
   path: string,
   create: () => string,
 ): Promise<{ text: string; created: boolean }> {
-  const existing = await readIfPresent(path);
+  const existing = await readPrivateFile(path);
   if (existing !== undefined) return { text: existing, created: false };
   await makePrivateDirectory(dirname(path));
   const text = create();
@@ -52,6 +63,38 @@ export async function readOrCreatePrivateFile(
     return { text: await readFile(path, "utf8"), created: false };
   } finally {
     await rm(temporary, { force: true });
+  }
+}
+
+/**
+ * As `readIfPresent`, of a file that one of our programs has made for its owner alone.
+ * @throws ExposedFileError if others have been let in since
+ */
+export async function readPrivateFile(path: string): Promise<string | undefined> {
+  const file = await openIfPresent(path);
+  if (!file) return undefined;
+  try {
+    if (isOpenToOthers(await file.stat())) throw new ExposedFileError(path);
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Whether every user of the host may read or write a file. Its group may: one is given on
+ * purpose, as by Kubernetes' fsGroup or for backups. Where there are no such rights, no.
+ */
+export function isOpenToOthers({ mode }: { readonly mode: number }): boolean {
+  return platform() !== "win32" && (mode & 0o007) !== 0;
+}
+
+async function openIfPresent(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { ExposedFileError } from "../lib/private-file.js";
 import { StoreOpenError, StoreUnavailableError } from "../store/store.js";
 
 /** Pulse cannot start; the message is one sentence that tells the operator what to do. */
@@ -12,7 +13,8 @@ export function toStartError(
   dataDirectory: string,
 ): unknown {
   const start = (message: string) => new StartError(message, { cause: error });
-  if (error instanceof StoreOpenError) return start(error.message);
+  if (error instanceof StoreOpenError || error instanceof ExposedFileError)
+    return start(error.message);
   if (error instanceof StoreUnavailableError)
     return start(`the database cannot be used, ${error.message}: start Pulse again once it can`);
   const { code, syscall } = error as NodeJS.ErrnoException;

@@ -5,7 +5,7 @@ import { DomainError } from "../core/errors.js";
 import { isExpired, type Scope, type TokenRecord } from "../core/token.js";
 import { createToken } from "../core/token-command.js";
 import type { Log } from "../lib/log.js";
-import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
+import { readOrCreatePrivateFile, readPrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
 import type { Registry } from "./registry.js";
 
@@ -122,7 +122,7 @@ export async function prepareTokenFiles({
   async function readTokenFile(path: string): Promise<string> {
     const text = isFirstStart
       ? (await readOrCreatePrivateFile(path, () => `${newToken(random).token}\n`)).text
-      : await readIfPresent(path);
+      : await readPrivateFile(path);
     return text?.trim() ?? "";
   }
 

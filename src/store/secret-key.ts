@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { readIfPresent, readOrCreatePrivateFile } from "../lib/private-file.js";
+import { ExposedFileError, readOrCreatePrivateFile, readPrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
 import { KEY_BYTES, Secrets } from "../lib/sealing.js";
 import { StoreOpenError } from "./store.js";
@@ -61,6 +61,7 @@ async function readKeyFile(
   { database, random }: SecretsOptions,
 ): Promise<string> {
   const unreadable = (cause: unknown): never => {
+    if (cause instanceof ExposedFileError) throw new StoreOpenError(cause.message, { cause });
     throw new StoreOpenError(
       `${path} cannot be read (${(cause as NodeJS.ErrnoException).code}): it is the key for ${database}, so let Pulse's user read it`,
       { cause },
@@ -72,7 +73,7 @@ async function readKeyFile(
     await syncDirectory(dirname(path));
     return text;
   }
-  const text = await readIfPresent(path).catch(unreadable);
+  const text = await readPrivateFile(path).catch(unreadable);
   if (text !== undefined) return text;
   // A new key would open nothing of what is stored.
   throw new StoreOpenError(

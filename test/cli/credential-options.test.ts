@@ -11,7 +11,7 @@ let file: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "pulse-secrets-"));
   file = join(directory, "password");
-  await writeFile(file, "of-file\n");
+  await writeFile(file, "of-file\n", { mode: 0o600 });
 });
 
 afterEach(() => {

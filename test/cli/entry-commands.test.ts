@@ -36,7 +36,7 @@ beforeAll(async () => {
   const PULSE_URL = String((await server.line("pulse.listening")).url);
   env = { PULSE_DATA, PULSE_URL };
   secretFile = join(group.directory, "secret");
-  await writeFile(secretFile, "plain-secret-1\n");
+  await writeFile(secretFile, "plain-secret-1\n", { mode: 0o600 });
   const token = await readFile(join(PULSE_DATA, "tokens", "admin.token"), "utf8");
   admin = connectPulse({ pulse: PULSE_URL, token });
   await admin.registry.register({ ...HAUL, requestedTtl: LONG_TTL });

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { CommandError } from "../../src/cli/failure.js";
 import { findToken, NoTokenError, type TokenSearch } from "../../src/cli/token-lookup.js";
 
 let directory: string;
@@ -10,9 +11,9 @@ let search: TokenSearch;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "pulse-tokens-"));
   await mkdir(join(directory, "tokens"));
-  await writeFile(join(directory, "tokens", "service.token"), "of-service\n");
-  await writeFile(join(directory, "tokens", "admin.token"), "of-admin\n");
-  await writeFile(join(directory, "given"), "of-file\n");
+  await writeFile(join(directory, "tokens", "service.token"), "of-service\n", { mode: 0o600 });
+  await writeFile(join(directory, "tokens", "admin.token"), "of-admin\n", { mode: 0o600 });
+  await writeFile(join(directory, "given"), "of-file\n", { mode: 0o600 });
   search = {
     file: undefined,
     fileWasTyped: false,
@@ -27,6 +28,14 @@ afterEach(() => rm(directory, { recursive: true }));
 
 const found = async (change: Partial<TokenSearch>) =>
   (await findToken({ ...search, ...change })).token;
+
+test("a token of the data directory that everybody can read is not used, and what to do is said", async () => {
+  const path = join(directory, "tokens", "service.token");
+  await chmod(path, 0o644);
+  const error = await found({}).catch((error: unknown) => error);
+  expect(error).toBeInstanceOf(CommandError);
+  expect((error as Error).message).toContain(`"chmod o= ${path}"`);
+});
 
 test("a token file that was typed goes before PULSE_TOKEN, and that before PULSE_TOKEN_FILE", async () => {
   const file = join(directory, "given");

@@ -35,7 +35,7 @@ it.each([
   ["another type", '["s3cret-s3cret-s3cret"]'],
 ])("with %s in its file is an error that names the file, never a new identity", async (_, text) => {
   const path = join(directory, "instance.json");
-  await writeFile(path, text);
+  await writeFile(path, text, { mode: 0o600 });
   const error: Error = await readOrCreateIdentity(directory).then(
     () => expect.unreachable(),
     (reason) => reason,

@@ -25,7 +25,7 @@ function doJoin(instanceId: string, change: Partial<RegisterRequest> = {}, joinT
   const own = { id: `own-${n}`, hashFor: (id: string) => `hash of ${id} ${n}` };
   const secretHash = `secret of ${instanceId}`;
   const request = registerRequest({ instanceId, secretHash, tokenId: joinToken, ...change });
-  return decisions.run(join(register(request, hashOf, 100), joinToken, own));
+  return decisions.run(join(register(request, hashOf, { maxServices: 100 }), joinToken, own));
 }
 
 const token = (id: string) => decisions.catalog.token(id) as TokenRecord;

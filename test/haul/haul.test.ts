@@ -101,7 +101,7 @@ describe("a start that cannot be", () => {
   });
 
   it.each(["instance.json", "api.key"])("a damaged %s is told and kept", async (name) => {
-    await writeFile(join(directory, name), "damaged");
+    await writeFile(join(directory, name), "damaged", { mode: 0o600 });
     await expect(start()).rejects.toThrow(`${join(directory, name)} is damaged`);
     expect(await readFile(join(directory, name), "utf8")).toBe("damaged");
   });

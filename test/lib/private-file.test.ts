@@ -1,10 +1,12 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
+  ExposedFileError,
   readIfPresent,
   readOrCreatePrivateFile,
+  readPrivateFile,
   writePrivateFile,
 } from "../../src/lib/private-file.js";
 
@@ -20,6 +22,35 @@ it("makes a file once, for its owner alone, in a directory for its owner alone",
   expect(await readOrCreatePrivateFile(path, () => "two")).toEqual({ text: "one", created: false });
   expect((await stat(path)).mode & 0o777).toBe(0o600);
   expect((await stat(join(directory, "state"))).mode & 0o777).toBe(0o700);
+});
+
+describe("a private file that was opened to others since", () => {
+  const exposed = async (mode: number) => {
+    const path = join(directory, mode.toString(8));
+    await readOrCreatePrivateFile(path, () => "secret");
+    await chmod(path, mode);
+    return path;
+  };
+
+  it.each([0o644, 0o604, 0o602, 0o601, 0o666])("of mode %o is refused", async (mode) => {
+    const path = await exposed(mode);
+    for (const read of [() => readPrivateFile(path), () => readOrCreatePrivateFile(path, () => "")])
+      await expect(read()).rejects.toThrow(
+        new ExposedFileError(path), // whose message says what to do
+      );
+    expect(new ExposedFileError(path).message).toContain(`"chmod o= ${path}"`);
+  });
+
+  it.each([0o600, 0o400, 0o640, 0o660])(
+    "of mode %o is read: its group is let in on purpose",
+    async (mode) => {
+      expect(await readPrivateFile(await exposed(mode))).toBe("secret");
+    },
+  );
+
+  it("is not missed if it is not there", async () => {
+    expect(await readPrivateFile(join(directory, "none"))).toBeUndefined();
+  });
 });
 
 it("agrees on one content when many start together, and leaves nothing else behind", async () => {

@@ -54,7 +54,9 @@ it("streams of a token that gets another secret end", async () => {
   await create("join");
   const joined = (n: number) => {
     const own = { id: "one", hashFor: (id: string) => `${n} ${id}` };
-    return fleet.registry.run(join(register(registerRequest(), hashOf, 9), "join", own));
+    return fleet.registry.run(
+      join(register(registerRequest(), hashOf, { maxServices: 9 }), "join", own),
+    );
   };
   for (const n of [1, 2]) {
     const joining = joined(n);
