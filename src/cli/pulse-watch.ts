@@ -4,7 +4,7 @@ import { type ConnectionNotes, connectionNotes } from "./connection-notes.js";
 import { callFailure } from "./failure.js";
 import { note } from "./output.js";
 import { callTarget } from "./pulse-call.js";
-import { NoTokenError } from "./token-lookup.js";
+import { NoTokenError, type TokenSearch } from "./token-lookup.js";
 
 /** What a watch needs. */
 export interface WatchTarget {
@@ -18,8 +18,9 @@ export interface WatchTarget {
 export async function watchPulse(
   command: Command,
   watch: (target: WatchTarget) => Promise<void>,
+  accept: TokenSearch["accept"] = ["service", "admin"],
 ): Promise<void> {
-  const { url, security, findToken } = await callTarget(command, ["service", "admin"]);
+  const { url, security, findToken } = await callTarget(command, accept);
   let source = "";
   const token = async () => {
     const found = await findToken();

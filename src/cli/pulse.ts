@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { addCommand } from "./add-command.js";
 import { approveCommand } from "./approve-command.js";
+import { auditCommand } from "./audit-command.js";
 import { editCommand } from "./edit-command.js";
 import { removeCommand, restoreCommand, testCommand } from "./entry-commands.js";
 import { explainCommand } from "./explain-command.js";
@@ -37,6 +38,7 @@ for (const command of [
   clients,
   tokenCommand(),
   tlsCommand(),
+  auditCommand(),
   migrateCommand(),
 ])
   program.addCommand(command);

@@ -24,6 +24,7 @@ interface ServeOptions extends ServeTlsOptions {
   readonly insecure?: boolean;
   readonly requireApproval?: boolean;
   readonly forgetAfter?: number;
+  readonly auditAge?: number;
   readonly historyChanges?: number;
   readonly historyAge?: number;
   readonly logLevel: LogLevel;
@@ -75,6 +76,14 @@ export function serveCommand(): Command {
         .env("PULSE_HISTORY_AGE")
         .argParser(parseDuration),
     )
+    .addOption(
+      new Option(
+        "--audit-age <duration>",
+        "how long to keep entries of the audit log, or `never` to delete none; default 90d",
+      )
+        .env("PULSE_AUDIT_AGE")
+        .argParser(parseDurationOrNever),
+    )
     .addOption(logLevelOption("PULSE_LOG_LEVEL"))
     .addHelpText(
       "after",
@@ -84,7 +93,7 @@ Files of TLS are read again when they change, and at SIGHUP; without TLS, SIGHUP
     )
     .action(async (options: ServeOptions) => {
       const { env } = process;
-      const { forgetAfter, historyChanges, historyAge } = options;
+      const { forgetAfter, historyChanges, historyAge, auditAge } = options;
       // The arguments may hold a password, and everybody on this host can read them.
       process.title = "pulse serve";
       const log = createLogger(options.logLevel);
@@ -99,6 +108,7 @@ Files of TLS are read again when they change, and at SIGHUP; without TLS, SIGHUP
           ...(options.database === undefined ? {} : { database: options.database }),
           ...(env.PULSE_SECRET_KEY ? { secretKey: env.PULSE_SECRET_KEY } : {}),
           ...(forgetAfter === undefined ? {} : { forgetAfterMs: forgetAfter }),
+          ...(auditAge === undefined ? {} : { auditAgeMs: auditAge }),
           history: {
             ...(historyChanges === undefined ? {} : { maxCommits: historyChanges }),
             ...(historyAge === undefined ? {} : { maxAgeMs: historyAge }),

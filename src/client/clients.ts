@@ -1,4 +1,5 @@
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
@@ -8,6 +9,7 @@ export interface PulseConnection {
   readonly registry: Client<typeof RegistryService>;
   readonly downloadClients: Client<typeof DownloadClientService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly audit: Client<typeof AuditService>;
   /** Cancels what runs and closes the connection. */
   close(): void;
 }
@@ -32,6 +34,7 @@ export function clientsOn(transport: ClosableTransport): PulseConnection {
     registry: createClient(RegistryService, transport),
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
+    audit: createClient(AuditService, transport),
     close: () => transport.close(),
   };
 }

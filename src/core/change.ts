@@ -1,3 +1,4 @@
+import type { AuditEntry } from "./audit.js";
 import type { EntryRecord } from "./entry.js";
 import type { ServiceRecord } from "./service.js";
 import type { TokenRecord } from "./token.js";
@@ -20,8 +21,8 @@ export type ChangeReason =
   | OperatorReason;
 
 /** What an operator did by hand, with the name of his token. */
-export type OperatorReason =
-  `${"created" | "edited" | "deleted" | "restored" | "tested" | "approved"} by ${string}`;
+export type OperatorReason = `${OperatorVerb} by ${string}`;
+export type OperatorVerb = "created" | "edited" | "deleted" | "restored" | "tested" | "approved";
 
 /** One thing that a commit changed. */
 export interface Change {
@@ -55,7 +56,9 @@ export interface Commit extends CommitSummary {
   /** Entries whose rows go, and with them their names. */
   readonly removedEntryIds: readonly string[];
   readonly tokens: readonly TokenRecord[];
+  /** What it is to the audit log; written with it, and known to nobody afterwards but that log. */
+  readonly audit?: readonly AuditEntry[];
 }
 
 /** A commit before the registry has given it its stamp. */
-export type UnstampedCommit = Omit<Commit, "stamp">;
+export type UnstampedCommit = Omit<Commit, "stamp" | "audit">;

@@ -32,6 +32,12 @@ export interface EntryOutcome {
   readonly revision: bigint;
 }
 
+/** What a test of an entry came to. */
+export interface TestNote extends EntryOutcome {
+  /** Whether it has shown something new that was written down. */
+  readonly isNews: boolean;
+}
+
 export interface NewEntry {
   readonly fields: OperatorFields;
   readonly target: StatedTarget;
@@ -149,21 +155,25 @@ export function noteTest(
   tested: ResolvedEntry,
   state: CredentialState,
   by: string,
-): Command<EntryOutcome> {
+): Command<TestNote> {
   return (context) => {
     const before = find(context, tested.entry.id);
     // The revision alone does not tell: that of a hidden entry stays while its service changes.
     const isSame =
       before.entry.revision === tested.entry.revision && !factsDiffer(before.facts, tested.facts);
     const isKnown = before.entry.credentialState === state;
-    if (!isSame || isKnown || !hasOwnLogin(before.entry.origin)) return unchanged(before);
+    if (!isSame || isKnown || !hasOwnLogin(before.entry.origin)) {
+      const { commit, outcome } = unchanged(before);
+      return { commit, outcome: { ...outcome, isNews: false } };
+    }
     const entry: EntryRecord = {
       ...before.entry,
       credentialState: state,
       updatedAt: context.at,
       revision: context.revision,
     };
-    return put(context, entry, `tested by ${by}`, state);
+    const { commit, outcome } = put(context, entry, `tested by ${by}`, state);
+    return { commit, outcome: { ...outcome, isNews: true } };
   };
 }
 

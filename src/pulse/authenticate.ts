@@ -1,7 +1,8 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Actor } from "../core/audit.js";
 import { DomainError } from "../core/errors.js";
 import { allows, type Scope, type TokenRecord } from "../core/token.js";
-import { headerOf } from "../wire/handler-context.js";
+import { addressOf, headerOf } from "../wire/handler-context.js";
 import { invalidToken, refuseEnded, verifyToken } from "./tokens.js";
 
 /** Who makes a call. */
@@ -24,6 +25,9 @@ interface Admitted {
 const callerKey = createContextKey<Admitted | undefined>(undefined, {
   description: "who makes this call",
 });
+const refusedKey = createContextKey<Caller | undefined>(undefined, {
+  description: "whose token is valid, and has not the scope for this call",
+});
 
 /**
  * Lets a call pass if its token carries one of `needed`, and remembers the caller.
@@ -37,13 +41,15 @@ export function authenticate(
   wallNow: () => number,
 ): string {
   const token = verifyToken(headerOf(context, "authorization"), tokenById, wallNow());
-  if (!allows(token.scopes, needed))
+  const { id: tokenId, name: tokenName, scopes, instanceId, hash } = token;
+  const caller: Caller = { tokenId, tokenName, scopes, instanceId };
+  if (!allows(token.scopes, needed)) {
+    context.values.set(refusedKey, caller);
     throw new DomainError(`this call needs a token with scope ${needed.join(" or ")}`, {
       kind: "denied",
       reason: "SCOPE_MISSING",
     });
-  const { id: tokenId, name: tokenName, scopes, instanceId, hash } = token;
-  const caller: Caller = { tokenId, tokenName, scopes, instanceId };
+  }
   context.values.set(callerKey, { caller, hash, wallNow });
   return tokenId;
 }
@@ -78,4 +84,12 @@ function admitted(context: HandlerContext): Admitted {
   const passed = context.values.get(callerKey);
   if (!passed) throw new Error("this call was not authenticated");
   return passed;
+}
+
+/** Who makes a call, for the audit log; without a token if it has none that is valid. */
+export function actorOf(context: HandlerContext): Actor {
+  const { values } = context;
+  const caller = values.get(callerKey)?.caller ?? values.get(refusedKey);
+  const { tokenId = "", tokenName = "" } = caller ?? {};
+  return { tokenId, tokenName, address: addressOf(context) };
 }

@@ -28,9 +28,11 @@ import {
 } from "../core/filter.js";
 import { allows } from "../core/token.js";
 import type { Clock } from "../lib/clock.js";
-import { callerOf } from "./authenticate.js";
+import type { AuditRecorder } from "./audit-recorder.js";
+import { actorOf, callerOf } from "./authenticate.js";
 import { freshenFor, runFor } from "./caller-registry.js";
 import { credentialStateOf, downloadClientOf, readAvailability, readProtocol } from "./convert.js";
+import { readNames, watchReads } from "./credential-reads.js";
 import { deferResponses } from "./deferred-responses.js";
 import { readEntryUpdate, readNewEntry } from "./entry-requests.js";
 import { createEntryTester, type EntryTester } from "./entry-test.js";
@@ -58,19 +60,22 @@ export interface DownloadClientServiceOptions {
   readonly leases: Leases;
   readonly history: History;
   readonly hub: WatchHub<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse>;
+  readonly audit: AuditRecorder;
   readonly clock: Clock;
 }
 
 export function createDownloadClientService(
   options: DownloadClientServiceOptions,
 ): ServiceImpl<typeof DownloadClientService> {
-  const { registry, leases, clock } = options;
-  const tester = createEntryTester(registry, clock);
+  const { registry, leases, audit, clock } = options;
+  const tester = createEntryTester(registry, audit, clock);
 
   /** What an operator's command came to, credentials included: his scope is `admin`. */
   async function run(context: HandlerContext, command: Command<EntryOutcome>) {
     const { resolved, revision } = await runFor(context, registry, command);
-    return { downloadClient: messageOf(resolved, leases, true), revision };
+    const downloadClient = messageOf(resolved, leases, true);
+    tellOfReads(audit, context, [downloadClient], downloadClient.id);
+    return { downloadClient, revision };
   }
 
   return {
@@ -114,7 +119,7 @@ function messageOf(
 async function handleList(
   request: ListDownloadClientsRequest,
   context: HandlerContext,
-  { registry, leases, history }: DownloadClientServiceOptions,
+  { registry, leases, history, audit }: DownloadClientServiceOptions,
 ): Promise<MessageInitShape<typeof ListDownloadClientsResponseSchema>> {
   const filter = readFilter(request);
   const stale = await freshenFor(context, registry);
@@ -127,8 +132,10 @@ async function handleList(
     request,
   );
   const withCredentials = mayReadCredentials(context);
+  const downloadClients = page.items.map((item) => messageOf(item, leases, withCredentials));
+  if (withCredentials) tellOfReads(audit, context, downloadClients);
   return {
-    downloadClients: page.items.map((resolved) => messageOf(resolved, leases, withCredentials)),
+    downloadClients,
     nextPageToken: page.nextPageToken,
     revision: catalog.revision,
     resumeToken: writeResumeToken(history.point),
@@ -139,19 +146,32 @@ async function handleList(
 function handleWatch(
   request: WatchDownloadClientsRequest,
   context: HandlerContext,
-  { registry, hub }: DownloadClientServiceOptions,
+  { registry, hub, audit }: DownloadClientServiceOptions,
 ): AsyncIterable<WatchDownloadClientsResponse> {
   const filter = readFilter(request);
   return deferResponses(async () => {
     await freshenFor(context, registry);
+    const withCredentials = mayReadCredentials(context);
     return hub.watch({
       matches: (traits) => matchesEntry(filter, traits),
-      withCredentials: mayReadCredentials(context),
+      withCredentials,
+      onSend: withCredentials ? watchReads(audit, actorOf(context)) : undefined,
       filterKey: JSON.stringify(filter),
       resumeToken: request.resumeToken,
       tokenId: callerOf(context).tokenId,
     });
   });
+}
+
+/** For the audit log. @param id of the entry, if the reply is about one alone */
+function tellOfReads(
+  audit: AuditRecorder,
+  context: HandlerContext,
+  entries: readonly DownloadClient[],
+  id?: string,
+): void {
+  const names = readNames(entries);
+  if (names.length > 0) audit.recordRead(actorOf(context), names, id);
 }
 
 function mayReadCredentials(context: HandlerContext): boolean {
@@ -182,7 +202,7 @@ async function handleTest(
 ): Promise<MessageInitShape<typeof TestDownloadClientResponseSchema>> {
   const { latencyMs, credentialState, ...test } = await tester.test(
     id,
-    operatorOf(context),
+    actorOf(context),
     context.signal,
   );
   return {

@@ -1,12 +1,14 @@
 import { TestOutcome } from "../../gen/pulse/v1/download_client_service_pb.js";
 import type { Probe } from "../adapters/adapter.js";
 import { isProbeable, probeClient } from "../adapters/probe.js";
-import type { EntryFacts } from "../core/entry.js";
+import type { Actor } from "../core/audit.js";
+import type { EntryFacts, ResolvedEntry } from "../core/entry.js";
 import { noteTest } from "../core/entry-command.js";
 import { DomainError, notFound } from "../core/errors.js";
 import type { CredentialState } from "../core/service.js";
 import type { Clock } from "../lib/clock.js";
 import { inUrl } from "../lib/host.js";
+import type { AuditRecorder } from "./audit-recorder.js";
 import type { Registry } from "./registry.js";
 
 /** What a test of an entry has shown. No text holds a secret. */
@@ -41,16 +43,25 @@ export interface EntryTester {
   /**
    * Logs in to a download client as a manager would, from where Pulse runs, and
    * notes what that shows of credentials that an operator set. Ends within 15 s.
-   * @param by name of the operator's token
+   * @param operator who asks for it
    * @throws DomainError: no such entry, or too many tests run; the signal's reason.
    */
-  test(id: string, by: string, signal: AbortSignal): Promise<EntryTest>;
+  test(id: string, operator: Actor, signal: AbortSignal): Promise<EntryTest>;
 }
 
-export function createEntryTester(registry: Registry, clock: Clock): EntryTester {
+export function createEntryTester(
+  registry: Registry,
+  audit: AuditRecorder,
+  clock: Clock,
+): EntryTester {
   let running = 0;
 
-  async function probe(facts: EntryFacts, signal: AbortSignal): Promise<Probe | undefined> {
+  async function probe(
+    tested: ResolvedEntry,
+    operator: Actor,
+    signal: AbortSignal,
+  ): Promise<Probe | undefined> {
+    const { facts } = tested;
     const { kind, username, password } = facts;
     if (!isProbeable(kind)) return undefined;
     if (running >= MAX_TESTS)
@@ -63,20 +74,50 @@ export function createEntryTester(registry: Registry, clock: Clock): EntryTester
     try {
       const target = { kind, url: urlOf(facts), username, secret: password };
       return await probeClient(target, { clock, signal });
+    } catch (error) {
+      tell(tested, operator, "given up");
+      throw error;
     } finally {
       running--;
     }
   }
 
+  /** For the audit log, of a test that has shown nothing new. */
+  function tell({ entry }: ResolvedEntry, actor: Actor, detail: string): void {
+    const about = {
+      subject: "download-client",
+      subjectId: entry.id,
+      subjectName: entry.name,
+    } as const;
+    audit.record({ actor, action: "entry tested", ...about, detail });
+  }
+
+  async function noteProof(
+    tested: ResolvedEntry,
+    proof: Exclude<Proof, undefined>,
+    operator: Actor,
+  ): Promise<ResolvedEntry> {
+    let isWritten = false;
+    try {
+      const note = noteTest(tested, proof, operator.tokenName);
+      const { isNews, resolved } = await registry.run(note, undefined, operator);
+      isWritten = isNews;
+      return resolved;
+    } finally {
+      if (!isWritten) tell(tested, operator, proof);
+    }
+  }
+
   return {
-    async test(id, by, signal) {
+    async test(id, operator, signal) {
       const tested = registry.catalog.resolvedEntry(id);
       if (!tested) throw notFound("download client", id);
       const startedAt = clock.now();
-      const answer = await probe(tested.facts, signal);
+      const answer = await probe(tested, operator, signal);
       const latencyMs = clock.now() - startedAt;
       const proof = answer && proofOf(answer);
-      const { facts } = proof ? (await registry.run(noteTest(tested, proof, by))).resolved : tested;
+      const { facts } = proof ? await noteProof(tested, proof, operator) : tested;
+      if (!proof && answer) tell(tested, operator, answer.outcome);
       return {
         outcome: answer ? OUTCOMES[answer.outcome] : TestOutcome.UNSUPPORTED_KIND,
         message: answer ? messageOf(answer, tested.facts) : unknownKind(tested.facts.kind),

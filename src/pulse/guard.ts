@@ -1,6 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { DomainError } from "../core/errors.js";
+import { DomainError, type Refusal } from "../core/errors.js";
 import type { Scope, TokenRecord } from "../core/token.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
@@ -22,8 +22,17 @@ export interface GuardOptions {
   readonly learnTokens: (() => Promise<void>) | undefined;
   /** Throws if Pulse takes no new calls. */
   readonly admit: () => void;
+  /** Told of each call that is refused for what its caller is or is not. */
+  readonly onRefused?: (refused: RefusedCall) => void;
   readonly log: Log;
   readonly random: Random;
+}
+
+export interface RefusedCall {
+  readonly context: HandlerContext;
+  /** Of the RPC. */
+  readonly method: string;
+  readonly refusal: Extract<Refusal, { readonly kind: "unauthenticated" | "denied" }>;
 }
 
 type Handler = (request: unknown, context: HandlerContext) => unknown;
@@ -55,11 +64,14 @@ function guardMethod(
   scopes: readonly Scope[],
   options: GuardOptions,
 ): Handler {
-  const { tokenById, wallNow, noteUse, learnTokens, admit, log, random } = options;
+  const { tokenById, wallNow, noteUse, learnTokens, admit, onRefused, log, random } = options;
   const pass = (context: HandlerContext) =>
     noteUse(authenticate(context, scopes, tokenById, wallNow));
   const isUnary = method.methodKind === "unary" || method.methodKind === "client_streaming";
-  const fail = (error: unknown): never => {
+  const fail = (error: unknown, context: HandlerContext): never => {
+    const refusal = error instanceof DomainError ? error.refusal : undefined;
+    if (refusal?.kind === "unauthenticated" || refusal?.kind === "denied")
+      onRefused?.({ context, method: method.name, refusal });
     throw toStatus(error, log, random);
   };
   const start: Handler = (request, context) => {
@@ -68,7 +80,7 @@ function guardMethod(
       pass(context);
       return handler(request, context);
     } catch (error) {
-      if (!learnTokens || !mayBeNew(error)) return fail(error);
+      if (!learnTokens || !mayBeNew(error)) return fail(error, context);
       const again = async () => {
         await learnTokens();
         pass(context);
@@ -80,9 +92,10 @@ function guardMethod(
   if (isUnary)
     return (request, context) => {
       const reply = start(request, context);
-      return reply instanceof Promise ? reply.catch(fail) : reply;
+      return reply instanceof Promise ? reply.catch((error) => fail(error, context)) : reply;
     };
-  return (request, context) => withStatus(start(request, context) as AsyncIterable<unknown>, fail);
+  return (request, context) =>
+    withStatus(start(request, context) as AsyncIterable<unknown>, (error) => fail(error, context));
 }
 
 /** Whether the token may be one that this Pulse does not know yet. */

@@ -53,6 +53,7 @@ export async function moveToPostgres(options: MoveOptions): Promise<Move> {
     });
     const result = await copyToPostgres({
       stored,
+      audit: (request) => source.readAudit(request),
       secrets,
       url,
       clock: systemClock,

@@ -1,3 +1,4 @@
+import { type Actor, auditOf } from "../core/audit.js";
 import { type AppliedChange, Catalog } from "../core/catalog.js";
 import type { Commit } from "../core/change.js";
 import type { Command, Decision } from "../core/decision.js";
@@ -62,9 +63,10 @@ export interface Registry {
   /**
    * Resolves once the command's commit is durable and applied.
    * @param holdingOf the service whose holding the command asks for
+   * @param actor who asked for it, for the audit log; undefined: Pulse itself
    * @throws DomainError: the command refused, the store is down, too many wait, or Pulse stops.
    */
-  run<Outcome>(command: Command<Outcome>, holdingOf?: string): Promise<Outcome>;
+  run<Outcome>(command: Command<Outcome>, holdingOf?: string, actor?: Actor): Promise<Outcome>;
   /**
    * Resolves once all is applied that anybody had committed when it was called.
    * At once if nobody but this Pulse commits.
@@ -94,6 +96,7 @@ export type ReloadListener = (stored: StoredRegistry) => void;
 interface Asked {
   readonly command: Command<unknown>;
   readonly holdingOf: string | undefined;
+  readonly actor: Actor | undefined;
 }
 
 type Settled =
@@ -147,7 +150,7 @@ export function createRegistry(options: RegistryOptions): Registry {
           throw new StoreUnavailableError("this Pulse stood still before it could decide");
         const draft = catalog.draft();
         commits = [];
-        outcomes = batch.map(({ command }) => decide(command, draft, news, commits));
+        outcomes = batch.map((asked) => decide(asked, draft, news, commits));
         return commits;
       },
     });
@@ -226,7 +229,7 @@ export function createRegistry(options: RegistryOptions): Registry {
 
   /** A refusal, or a bug, concerns its own command and no other of the batch. */
   function decide(
-    command: Command<unknown>,
+    { command, actor }: Asked,
     draft: Catalog,
     { holdings }: News,
     commits: Commit[],
@@ -243,7 +246,9 @@ export function createRegistry(options: RegistryOptions): Registry {
         newSecret: () => randomSecret(random, SECRET_BYTES),
       });
       if (decision.commit) {
-        const commit = { ...decision.commit, stamp: randomSecret(random, 9) };
+        const stamp = randomSecret(random, 9);
+        const audit = actor ? auditOf(decision.commit, actor, draft) : [];
+        const commit = { ...decision.commit, stamp, audit };
         draft.apply(commit);
         commits.push(commit);
       }
@@ -256,9 +261,9 @@ export function createRegistry(options: RegistryOptions): Registry {
   return {
     epoch: stored.epoch,
     catalog,
-    async run<Outcome>(command: Command<Outcome>, holdingOf?: string) {
+    async run<Outcome>(command: Command<Outcome>, holdingOf?: string, actor?: Actor) {
       if (isStopped) throw drainingError(DRAIN_RETRY_AFTER_MS);
-      const settled = await queue.submit({ command, holdingOf }).catch(throwAsRefusal);
+      const settled = await queue.submit({ command, holdingOf, actor }).catch(throwAsRefusal);
       if (!settled.ok) throw settled.error;
       return settled.value as Outcome;
     },

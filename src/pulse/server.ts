@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
@@ -15,6 +16,10 @@ import type { Store } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
 import { createReflection } from "../wire/reflection.js";
 import { mount, startServer, type WireServer } from "../wire/server.js";
+import { createAuditRecorder } from "./audit-recorder.js";
+import { AUDIT_SCOPES, createAuditService } from "./audit-service.js";
+import { startAuditTrimming } from "./audit-trimming.js";
+import { actorOf } from "./authenticate.js";
 import { type CertificateWatch, watchCertificate } from "./certificate-watch.js";
 import { createDownloadClientService, DOWNLOAD_CLIENT_SCOPES } from "./download-client-service.js";
 import { startEngine } from "./engine.js";
@@ -62,6 +67,8 @@ export interface PulseOptions {
   readonly watch?: Partial<WatchPolicy>;
   /** A service that is OFFLINE for longer is removed, in ms while Pulse runs; 30 days. Infinity: never. */
   readonly forgetAfterMs?: number;
+  /** How long entries of the audit log are kept, in wall-clock ms; 90 days. Infinity: for ever. */
+  readonly auditAgeMs?: number;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests. */
@@ -90,6 +97,7 @@ const DRAIN_GRACE_MS = 5_000;
 const DEFAULT_MAX_SERVICES = 100_000;
 const DEFAULT_MAX_SERVICES_PER_TOKEN = 10_000;
 const DEFAULT_FORGET_AFTER_MS = 30 * 24 * 3_600_000;
+const DEFAULT_AUDIT_AGE_MS = 90 * 24 * 3_600_000;
 /** Name in grpc.health.v1: NOT_SERVING while expiry is held. */
 const EXPIRY_HEALTH = "pulse.expiry";
 /** Name in grpc.health.v1: NOT_SERVING while the database cannot be written. */
@@ -126,6 +134,7 @@ async function startOn(
     RegistryService.typeName,
     DownloadClientService.typeName,
     TokenService.typeName,
+    AuditService.typeName,
     EXPIRY_HEALTH,
     STORE_HEALTH,
   ]);
@@ -149,6 +158,10 @@ async function startOn(
   const { registry, history, leases, streams, watching, tokenUses } = engine;
   if (shared && registry.catalog.revision === 0n) await warnOfRegistryHere(dataDirectory, log);
 
+  const audit = createAuditRecorder({ store, clock, log });
+  const maxAgeMs = options.auditAgeMs ?? DEFAULT_AUDIT_AGE_MS;
+  const trimming = startAuditTrimming({ store, maxAgeMs, clock, log });
+
   let stopping: Promise<void> | undefined;
   const guarding: GuardOptions = {
     tokenById: (id) => registry.catalog.token(id),
@@ -157,6 +170,12 @@ async function startOn(
     learnTokens: shared && (() => registry.refresh()),
     admit: () => {
       if (stopping) throw drainingError(DRAIN_RETRY_AFTER_MS);
+    },
+    onRefused: ({ context, method, refusal: { kind, reason } }) => {
+      const { address, ...token } = actorOf(context);
+      const caller = kind === "denied" ? token : { tokenId: "", tokenName: "" };
+      const actor = { ...caller, address };
+      audit.record({ actor, action: "refused", subject: "", detail: `${method}: ${reason}` });
     },
     log,
     random,
@@ -193,6 +212,7 @@ async function startOn(
           leases,
           history,
           hub: watching.downloadClients,
+          audit,
           clock,
         }),
         DOWNLOAD_CLIENT_SCOPES,
@@ -208,9 +228,13 @@ async function startOn(
         guarding,
       ),
     ),
+    mount(
+      AuditService,
+      guard(AuditService, createAuditService(registry, store), AUDIT_SCOPES, guarding),
+    ),
     health.mount,
     ...createReflection(
-      [RegistryService, DownloadClientService, TokenService, health.service],
+      [RegistryService, DownloadClientService, TokenService, AuditService, health.service],
       [file_google_rpc_error_details],
     ),
   ];
@@ -245,7 +269,7 @@ async function startOn(
   } catch (error) {
     await engine.holdStill();
     engine.drain(0);
-    await engine.stop();
+    await Promise.all([engine.stop(), trimming.stop(), audit.stop()]);
     throw error;
   }
 
@@ -262,7 +286,7 @@ async function startOn(
     await engine.holdStill();
     engine.drain(DRAIN_RETRY_AFTER_MS);
     await wire.stop(DRAIN_GRACE_MS);
-    await engine.stop();
+    await Promise.all([engine.stop(), trimming.stop(), audit.stop()]);
     await store.close();
     log.info({}, "pulse.stopped");
   }

@@ -35,7 +35,7 @@ const FULL_RETRY_AFTER_MS = 5_000;
 export const TICKS_PER_INTERVAL = 20;
 
 /** What somebody wants to watch. */
-export interface WatchRequest<Traits> {
+export interface WatchRequest<Traits, Response = unknown> {
   readonly matches: (traits: Traits) => boolean;
   readonly withCredentials: boolean;
   /** The same text for the same filter: its watchers share what is sent. */
@@ -44,6 +44,8 @@ export interface WatchRequest<Traits> {
   readonly resumeToken: string;
   /** Of the caller's bearer token. */
   readonly tokenId: string;
+  /** Called with each response as the watcher takes it. */
+  readonly onSend?: ((response: Response) => void) | undefined;
 }
 
 export interface WatchHubOptions<Item extends object, Traits, Response> {
@@ -78,7 +80,7 @@ export class WatchHub<Item extends object, Traits, Response> {
   }
 
   /** @throws DomainError: the resume token is none, or there are too many watchers. */
-  watch(request: WatchRequest<Traits>): Watcher<Response> {
+  watch(request: WatchRequest<Traits, Response>): Watcher<Response> {
     const { topic, policy, now, log } = this.#options;
     const from = request.resumeToken === "" ? undefined : readResumeToken(request.resumeToken);
     if (this.#size >= policy.maxWatchers)
@@ -104,6 +106,7 @@ export class WatchHub<Item extends object, Traits, Response> {
       tokenId: request.tokenId,
       limits: policy,
       now,
+      onSend: request.onSend,
       onClose: (closed, error) => {
         if (isLagging(error))
           log.warn({ topic: topic.subject, tokenId: closed.tokenId }, "watch.lagging");
@@ -175,7 +178,10 @@ export class WatchHub<Item extends object, Traits, Response> {
     for (const view of this.#views.values()) yield* view.watchers;
   }
 
-  #newView({ matches, withCredentials }: WatchRequest<Traits>): WatchView<Item, Traits, Response> {
+  #newView({
+    matches,
+    withCredentials,
+  }: WatchRequest<Traits, Response>): WatchView<Item, Traits, Response> {
     return new WatchView(this.#options.topic, matches, withCredentials);
   }
 

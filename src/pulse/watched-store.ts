@@ -88,6 +88,9 @@ export function watchStore(
     noteTokenUses: (uses) => watch("write", store.noteTokenUses(uses)),
     tokenUses: () => watch("read", store.tokenUses()),
     compact: (revision) => watch("write", store.compact(revision)),
+    appendAudit: (entries) => watch("write", store.appendAudit(entries)),
+    readAudit: (request) => watch("read", store.readAudit(request)),
+    trimAudit: (before) => watch("write", store.trimAudit(before)),
     shared: store.shared && watchShared(store.shared, watch),
     close: () => store.close(),
   };

@@ -39,6 +39,7 @@ type State =
 export class Watcher<Response> implements AsyncIterableIterator<Response, undefined, undefined> {
   readonly tokenId: string;
   readonly #limits: WatcherLimits;
+  readonly #onSend: ((response: Response) => void) | undefined;
   readonly #onClose: (watcher: Watcher<Response>, error?: unknown) => void;
   /** In the order of revisions. */
   readonly #waiting = new Map<string, Delivery<Response>>();
@@ -65,6 +66,8 @@ export class Watcher<Response> implements AsyncIterableIterator<Response, undefi
     readonly limits: WatcherLimits;
     /** Monotonic ms. */
     readonly now: () => number;
+    /** Called with each response as the peer takes it. */
+    readonly onSend?: ((response: Response) => void) | undefined;
     readonly onClose: (watcher: Watcher<Response>, error?: unknown) => void;
   }) {
     this.tokenId = options.tokenId;
@@ -73,6 +76,7 @@ export class Watcher<Response> implements AsyncIterableIterator<Response, undefi
     this.#token = options.token;
     this.#now = options.now;
     this.#tookAt = options.now();
+    this.#onSend = options.onSend;
     this.#onClose = options.onClose;
   }
 
@@ -131,7 +135,10 @@ export class Watcher<Response> implements AsyncIterableIterator<Response, undefi
         throw error;
       }
       const value = this.#take();
-      if (value !== undefined) return { done: false, value };
+      if (value !== undefined) {
+        this.#onSend?.(value);
+        return { done: false, value };
+      }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -1,9 +1,11 @@
 import { type CompiledQuery, type Kysely, type RawBuilder, sql } from "kysely";
+import type { AuditEntry } from "../core/audit.js";
 import type { Commit } from "../core/change.js";
 import type { Secrets } from "../lib/sealing.js";
 import { BulkStatement } from "./bulk-statement.js";
-import { type CommitRows, changeLogRows, commitRows, feedRow } from "./records.js";
+import { auditRow, type CommitRows, changeLogRows, commitRows, feedRow } from "./records.js";
 import type {
+  AuditRow,
   ChangeLogRow,
   DownloadClientRow,
   FeedRow,
@@ -35,17 +37,19 @@ export class CommitStatements {
   readonly #downloadClients: BulkStatement<DownloadClientRow>;
   readonly #removals: BulkStatement<Pick<DownloadClientRow, "id">>;
   readonly #tokens: BulkStatement<TokenRow>;
+  readonly #audit: BulkStatement<AuditRow>;
 
   constructor(options: CommitStatementsOptions) {
     const { db, isShared, author = "" } = options;
     this.#options = options;
     this.#advance = (
       isShared
-        ? sql`update clock set rev = ${0n}, stamp = ${""} returning pg_notify(${sql.lit(COMMITS_CHANNEL)}, ${sql.lit(author)})`
-        : sql`update clock set rev = ${0n}, stamp = ${""}`
+        ? sql`update clock set rev = ${0n}, stamp = ${""}, audit_id = ${0n} returning pg_notify(${sql.lit(COMMITS_CHANNEL)}, ${sql.lit(author)})`
+        : sql`update clock set rev = ${0n}, stamp = ${""}, audit_id = ${0n}`
     ).compile(db);
     this.#log = new BulkStatement((rows) => db.insertInto("change_log").values(rows).compile());
     this.#feed = new BulkStatement((rows) => db.insertInto("feed").values(rows).compile());
+    this.#audit = auditStatement(db);
     this.#services = new BulkStatement((rows) =>
       db
         .insertInto("services")
@@ -87,7 +91,7 @@ export class CommitStatements {
    * All that is to be run, in this order, for commits that follow the newest.
    * @throws RangeError if they leave a gap after it.
    */
-  writing(commits: readonly Commit[], newest: StorePoint): CompiledQuery[] {
+  writing(commits: readonly Commit[], newest: StorePoint & NewestAudit): CompiledQuery[] {
     const { secrets, isShared } = this.#options;
     const last = commits.at(-1);
     if (!last) return [];
@@ -95,6 +99,7 @@ export class CommitStatements {
       throw new RangeError(`revision ${last.revision} would leave a gap after ${newest.revision}`);
     const rows = commits.map((commit) => commitRows(commit, secrets));
     const removed = new Set(rows.flatMap(({ removedEntryIds }) => removedEntryIds));
+    const audit = commits.flatMap((commit) => commit.audit ?? []);
     const entries = newestOf(rows.flatMap((each) => each.entries));
     return [
       // Services before the entries that refer to them.
@@ -104,9 +109,27 @@ export class CommitStatements {
       ...this.#tokens.forRows(newestOf(rows.flatMap(({ tokens }) => tokens))),
       ...this.#log.forRows(commits.flatMap(changeLogRows)),
       ...(isShared ? this.#feed.forRows(feedRows(commits, newest.stamp, rows)) : []),
-      { ...this.#advance, parameters: [last.revision, last.stamp] },
+      ...this.#audit.forRows(auditRows(audit, newest.auditId)),
+      {
+        ...this.#advance,
+        parameters: [last.revision, last.stamp, newest.auditId + BigInt(audit.length)],
+      },
     ];
   }
+}
+
+/** The newest entry of the audit log, which whoever writes the next ones has locked. */
+export interface NewestAudit {
+  readonly auditId: bigint;
+}
+
+export function auditStatement(db: Kysely<Schema>): BulkStatement<AuditRow> {
+  return new BulkStatement((rows) => db.insertInto("audit").values(rows).compile());
+}
+
+/** With the ids that follow. */
+export function auditRows(entries: readonly AuditEntry[], newestId: bigint): AuditRow[] {
+  return entries.map((entry, i) => auditRow({ ...entry, id: newestId + BigInt(i) + 1n }));
 }
 
 /** A new lease is nobody's until a node says that it has its stream. */

@@ -5,6 +5,7 @@ import type { ServiceRecord } from "../core/service.js";
 import type { Clock } from "../lib/clock.js";
 import type { Secrets } from "../lib/sealing.js";
 import { BulkStatement } from "./bulk-statement.js";
+import { type AuditSource, auditLength, checkAudit, copyAudit } from "./copy-audit.js";
 import { type CheckedTable, checkCopy } from "./copy-check.js";
 import { migrateIn } from "./migrations.js";
 import { createDueIndex } from "./node-queries.js";
@@ -29,6 +30,8 @@ const SLICE = 1_024;
 export interface CopyOptions {
   /** All of the registry that is copied. */
   readonly stored: StoredRegistry;
+  /** Its audit log, which may be too long to be held at once. */
+  readonly audit: AuditSource;
   /** What opens its secrets. The copy is sealed with the same key. */
   readonly secrets: Secrets;
   /** `postgres://user:password@host:port/database`. */
@@ -91,7 +94,10 @@ async function copyIn(
   const found = await findCopy(trx, name, stored);
   if (found?.kind === "found-in-use") return found;
   if (!found) await writeAll(trx, { ...options, stored: { ...stored, services } });
-  const tables = await checkCopy(trx, { ...stored, services }, secrets);
+  const tables = [
+    ...(await checkCopy(trx, { ...stored, services }, secrets)),
+    await checkAudit(trx, options.audit),
+  ];
   const different = tables.filter(
     ({ source, target, equal }) => source !== target || equal < source,
   );
@@ -135,6 +141,7 @@ const OWN_TABLES = [
   "download_clients",
   "tokens",
   "change_log",
+  "audit",
   "feed",
   "nodes",
 ] as const;
@@ -172,10 +179,11 @@ async function findCopy(
 
 async function writeAll(
   trx: Transaction<Schema>,
-  { stored, secrets, onProgress }: CopyOptions,
+  { stored, audit, secrets, onProgress }: CopyOptions,
 ): Promise<void> {
   const { services, entries, tokens, history } = stored;
-  const total = services.length + entries.length + tokens.length + history.length;
+  const ofAudit = await auditLength(audit);
+  const total = services.length + entries.length + tokens.length + history.length + ofAudit;
   let written = 0;
 
   async function write<Item, Row extends object>(
@@ -209,6 +217,10 @@ async function writeAll(
     (rows) => trx.insertInto("tokens").values(rows).compile(),
   );
   await write(history, logRows, (rows) => trx.insertInto("change_log").values(rows).compile());
+  const auditId = await copyAudit(trx, audit, (count) => {
+    written += count;
+    onProgress?.(written, total);
+  });
   await trx.updateTable("registry_time").set({ ms: stored.registryTimeMs }).execute();
   await trx
     .insertInto("clock")
@@ -218,6 +230,7 @@ async function writeAll(
       rev: stored.revision,
       stamp: stored.stamp,
       min_rev: history[0] ? history[0].revision - 1n : stored.revision,
+      audit_id: auditId,
       key_check: checkOf(secrets),
     })
     .execute();

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, SqliteAdapter, sql } from "kysely";
 import type { Schema } from "./schema.js";
 import { StoreOpenError } from "./store.js";
 
@@ -214,4 +214,28 @@ async function addSafeguards(db: Kysely<Schema>): Promise<void> {
     .addColumn("detail", "text", (column) => column.notNull())
     .addColumn("count", "double precision", (column) => column.notNull())
     .execute();
+  await db.schema.createIndex("audit_at").on("audit").column("at").execute();
+  await db.schema.createIndex("audit_action").on("audit").columns(["action", "id"]).execute();
+  await db.schema
+    .alterTable("clock")
+    .addColumn("audit_id", "bigint", (column) => column.notNull().defaultTo(0))
+    .execute();
+  await refuseAuditUpdates(db);
+}
+
+/** Entries of the audit log are never changed, whoever tries. */
+async function refuseAuditUpdates(db: Kysely<Schema>): Promise<void> {
+  const refusal = sql.lit("the audit log is append only");
+  if (db.getExecutor().adapter instanceof SqliteAdapter) {
+    await sql`
+      create trigger audit_append_only before update on audit
+      begin select raise(abort, ${refusal}); end`.execute(db);
+    return;
+  }
+  await sql`
+    create function refuse_audit_update() returns trigger language plpgsql as
+    'begin raise exception ''the audit log is append only''; end'`.execute(db);
+  await sql`
+    create trigger audit_append_only before update or truncate on audit
+    for each statement execute function refuse_audit_update()`.execute(db);
 }

@@ -1,4 +1,5 @@
 import type { Kysely } from "kysely";
+import type { AuditEntry } from "../core/audit.js";
 import { UnsealError } from "../lib/sealing.js";
 import type { NodeQueries } from "./node-queries.js";
 import { toOpenError, toUnavailable } from "./postgres-errors.js";
@@ -6,6 +7,8 @@ import type { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
 import type {
   Allowance,
+  AuditPage,
+  AuditRequest,
   CommitRequest,
   DueLease,
   HoldingChanges,
@@ -85,6 +88,19 @@ export class PostgresStore implements Store, SharedStore {
   async compact(revision: bigint): Promise<void> {
     const slice = ({ queries }: Lane) => queries.compactSlice(revision);
     while (await this.#inLine(slice)) await new Promise(setImmediate); // others have their turn
+  }
+
+  appendAudit(entries: readonly AuditEntry[]): Promise<void> {
+    return this.#inLine(({ queries }) => queries.audit.append(entries));
+  }
+
+  readAudit(request: AuditRequest): Promise<AuditPage> {
+    return this.#ask(({ queries }) => queries.audit.read(request));
+  }
+
+  async trimAudit(before: number): Promise<void> {
+    const slice = ({ queries }: Lane) => queries.audit.trimSlice(before);
+    while (await this.#write(slice)) await new Promise(setImmediate); // as in `compact`
   }
 
   since(known: StorePoint): Promise<Since> {

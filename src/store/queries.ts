@@ -2,8 +2,9 @@ import { type CompiledQuery, type Kysely, type Selectable, sql, type Transaction
 import type { Commit } from "../core/change.js";
 import type { Holding } from "../core/service.js";
 import type { Secrets } from "../lib/sealing.js";
+import { AuditQueries } from "./audit-queries.js";
 import { BulkStatement } from "./bulk-statement.js";
-import { CommitStatements } from "./commit-statements.js";
+import { CommitStatements, type NewestAudit } from "./commit-statements.js";
 import { askTogether, commitTogether } from "./pipeline.js";
 import {
   commitOfFeed,
@@ -55,17 +56,18 @@ type HoldingRow = Pick<
 >;
 
 /** What there is to know of a history before one goes on with it. */
-interface ClockView extends StorePoint {
+interface ClockView extends StorePoint, NewestAudit {
   readonly epoch: string;
 }
 
 /** The clock, and with it one row of the feed, unless there is none. */
-type SinceRow = Omit<ClockView, "stamp"> & { readonly newest_stamp: string } & {
+type SinceRow = Omit<ClockView, "stamp" | "auditId"> & { readonly newest_stamp: string } & {
   readonly [C in keyof StoredFeed]: StoredFeed[C] | null;
 };
 
 /** All that a registry asks of its database, in terms that both engines understand. */
 export class Queries {
+  readonly audit: AuditQueries;
   readonly #options: QueriesOptions;
   readonly #clock: CompiledQuery<ClockView>;
   readonly #missed: CompiledQuery<StoredFeed>;
@@ -80,7 +82,10 @@ export class Queries {
   constructor(options: QueriesOptions) {
     const { db, isShared } = options;
     this.#options = options;
-    const clock = db.selectFrom("clock").select(["epoch", "rev as revision", "stamp"]);
+    this.audit = new AuditQueries(options);
+    const clock = db
+      .selectFrom("clock")
+      .select(["epoch", "rev as revision", "stamp", "audit_id as auditId"]);
     this.#clock = (isShared ? clock.forUpdate() : clock).compile();
     this.#missed = db
       .selectFrom("feed")
@@ -277,7 +282,10 @@ export class Queries {
   }
 
   /** @throws StoreDivergedError if it is not what is known, nor goes on from it. */
-  #checkClock(clock: ClockView | undefined, known: StorePoint): ClockView {
+  #checkClock<Clock extends Omit<ClockView, "auditId">>(
+    clock: Clock | undefined,
+    known: StorePoint,
+  ): Clock {
     if (!clock) throw new StoreDivergedError("the store has lost its clock");
     const isSame = this.#epoch === undefined || this.#epoch === clock.epoch;
     const isBehind =

@@ -1,3 +1,4 @@
+import type { AuditAction, AuditSubject, StoredAuditEntry } from "../core/audit.js";
 import type { Change, ChangeReason, Commit, CommitSummary } from "../core/change.js";
 import type { Access, EntryRecord, Target } from "../core/entry.js";
 import type {
@@ -9,10 +10,12 @@ import type {
 import type { Scope, TokenRecord } from "../core/token.js";
 import type { Secrets } from "../lib/sealing.js";
 import type {
+  AuditRow,
   ChangeLogRow,
   DownloadClientRow,
   FeedRow,
   ServiceRow,
+  StoredAudit,
   StoredChange,
   StoredDownloadClient,
   StoredFeed,
@@ -195,6 +198,38 @@ export function tokenRecord(row: StoredToken): TokenRecord {
     instanceId: row.instance_id,
     joinedWith: row.joined_with,
     lastUsedAt: row.last_used_at ?? undefined,
+  };
+}
+
+export function auditRow(entry: StoredAuditEntry): AuditRow {
+  return {
+    id: entry.id,
+    at: entry.at,
+    action: entry.action,
+    token_id: entry.tokenId,
+    token_name: entry.tokenName,
+    address: entry.address,
+    subject: entry.subject,
+    subject_id: entry.subjectId,
+    subject_name: entry.subjectName,
+    detail: entry.detail,
+    count: entry.count,
+  };
+}
+
+export function auditRecord(row: StoredAudit): StoredAuditEntry {
+  return {
+    id: row.id,
+    at: row.at,
+    action: row.action as AuditAction,
+    tokenId: row.token_id,
+    tokenName: row.token_name,
+    address: row.address,
+    subject: row.subject as AuditSubject,
+    subjectId: row.subject_id,
+    subjectName: row.subject_name,
+    detail: row.detail,
+    count: row.count,
   };
 }
 

@@ -39,6 +39,8 @@ interface ClockTable {
   stamp: string;
   /** Changes up to and with this revision are no longer in the log. */
   min_rev: Int;
+  /** Id of the newest entry of the audit log, also when that is gone. */
+  audit_id: ColumnType<bigint, bigint | number | undefined, bigint | number>;
   /** Tells whether a key is the one that the secrets were sealed with. */
   key_check: string;
 }
@@ -157,7 +159,7 @@ interface TokensTable {
 
 /** Append only: a trigger refuses updates. One row for each thing that somebody did. */
 interface AuditTable {
-  /** Grows by one, in the order of the commits, which hold the clock. */
+  /** Grows by one, in the order of the transactions, which hold the clock. */
   id: Int;
   at: number;
   action: string;

@@ -1,9 +1,18 @@
 import type { Kysely } from "kysely";
+import type { AuditEntry } from "../core/audit.js";
 import type { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
 import type { SqliteConnection } from "./sqlite-dialect.js";
 import { attemptOpen, toUnavailable } from "./sqlite-errors.js";
-import type { CommitRequest, PresenceFlush, Store, StoredRegistry, TokenUse } from "./store.js";
+import type {
+  AuditPage,
+  AuditRequest,
+  CommitRequest,
+  PresenceFlush,
+  Store,
+  StoredRegistry,
+  TokenUse,
+} from "./store.js";
 import { Usage } from "./usage.js";
 
 export interface SqliteStoreParts {
@@ -51,6 +60,18 @@ export class SqliteStore implements Store {
   async compact(revision: bigint): Promise<void> {
     while (await this.#use((queries) => queries.compactSlice(revision)))
       await new Promise(setImmediate); // commits and heartbeats do not wait for all of it
+  }
+
+  appendAudit(entries: readonly AuditEntry[]): Promise<void> {
+    return this.#use(({ audit }) => audit.append(entries));
+  }
+
+  readAudit(request: AuditRequest): Promise<AuditPage> {
+    return this.#use(({ audit }) => audit.read(request));
+  }
+
+  async trimAudit(before: number): Promise<void> {
+    while (await this.#use(({ audit }) => audit.trimSlice(before))) await new Promise(setImmediate); // as in `compact`
   }
 
   close(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { AuditAction, AuditEntry, StoredAuditEntry } from "../core/audit.js";
 import type { Commit, CommitSummary } from "../core/change.js";
 import type { EntryRecord } from "../core/entry.js";
 import type { Holding, Presence, ServiceRecord } from "../core/service.js";
@@ -83,6 +84,15 @@ export interface Store {
   /** Forgets the changes up to and with this revision. Slow if there are many, but others need not wait. */
   compact(revision: bigint): Promise<void>;
 
+  /** Writes entries of the audit log that belong to no commit, in this order, all or none. */
+  appendAudit(entries: readonly AuditEntry[]): Promise<void>;
+
+  /** Reads a part of the audit log. Whoever asks on from `lastId` misses nothing, also of other nodes. */
+  readAudit(request: AuditRequest): Promise<AuditPage>;
+
+  /** Deletes the entries of before an instant, in wall-clock ms. Slow if there are many, but others need not wait. */
+  trimAudit(before: number): Promise<void>;
+
   /** What nodes that share this store have beside it; undefined if it belongs to one Pulse alone. */
   readonly shared: SharedStore | undefined;
 
@@ -94,6 +104,23 @@ export interface TokenUse {
   readonly tokenId: string;
   /** Wall-clock ms. */
   readonly usedAt: number;
+}
+
+export interface AuditRequest {
+  /** Only entries after this one. */
+  readonly afterId: bigint;
+  readonly limit: number;
+  /** The newest ones rather than the oldest. */
+  readonly newest?: boolean;
+  /** Empty: any. */
+  readonly actions?: readonly AuditAction[];
+}
+
+export interface AuditPage {
+  /** In the order of their ids. */
+  readonly entries: readonly StoredAuditEntry[];
+  /** No entry up to this one is left out but those of other actions, or for `newest` older ones. */
+  readonly lastId: bigint;
 }
 
 export interface PresenceFlush {

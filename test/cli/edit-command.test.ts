@@ -1,6 +1,7 @@
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { Source } from "../../gen/pulse/v1/download_client_pb.js";
 import {
   DownloadClientService,
@@ -28,6 +29,7 @@ function pulseWith(update: (request: UpdateDownloadClientRequest) => object): Pu
     registry: createClient(RegistryService, transport),
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
+    audit: createClient(AuditService, transport),
     close() {},
   };
 }

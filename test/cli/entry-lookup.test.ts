@@ -1,5 +1,6 @@
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
@@ -27,6 +28,7 @@ function find(seen: readonly Item[], text: string, hidden: readonly Item[] = [])
     registry: createClient(RegistryService, transport),
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
+    audit: createClient(AuditService, transport),
     close() {},
   };
   return findEntry(pulse, text);

@@ -1,5 +1,6 @@
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import {
   DownloadClientService,
   type ListDownloadClientsRequest,
@@ -31,6 +32,7 @@ function pagedPulse(asked: ListDownloadClientsRequest[] = []): PulseConnection {
     registry: createClient(RegistryService, transport),
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
+    audit: createClient(AuditService, transport),
     close() {},
   };
 }

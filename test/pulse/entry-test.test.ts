@@ -12,18 +12,21 @@ import { createEntryTester, type EntryTester } from "../../src/pulse/entry-test.
 import { StoreUnavailableError } from "../../src/store/store.js";
 import { FakeQBittorrent, reply, serve } from "../adapters/fake-client.js";
 import { Fleet } from "../support/fleet.js";
+import { OPS, type RecordedAudit, recordedAudit } from "../support/recorded-audit.js";
 
 let fleet: Fleet;
 let client: FakeQBittorrent;
 let tester: EntryTester;
+let audit: RecordedAudit;
 beforeEach(async () => {
   fleet = await Fleet.start();
   client = new FakeQBittorrent();
-  tester = createEntryTester(fleet.registry, systemClock);
+  audit = recordedAudit();
+  tester = createEntryTester(fleet.registry, audit, systemClock);
 });
 
 const run = <Outcome>(command: Command<Outcome>) => fleet.registry.run(command);
-const test = (id: string, signal = new AbortController().signal) => tester.test(id, "ops", signal);
+const test = (id: string, signal = new AbortController().signal) => tester.test(id, OPS, signal);
 
 /** A MANUAL entry of what is at this URL. Returns its id. */
 async function entryAt(url: string, change: { kind?: string; password?: string } = {}) {

@@ -5,11 +5,13 @@ import { systemRandom } from "../../src/lib/random.js";
 import { Secrets } from "../../src/lib/sealing.js";
 import { type CopyOptions, copyToPostgres } from "../../src/store/copy.js";
 import { openPostgresStore } from "../../src/store/postgres.js";
-import type { Store, StoredRegistry } from "../../src/store/store.js";
+import type { AuditRequest, Store, StoredRegistry } from "../../src/store/store.js";
+import { MemoryAudit } from "../support/memory-audit.js";
 import { createDatabase, describePostgres } from "../support/postgres.js";
 import { ask } from "../support/postgres-database.js";
 import { refusal } from "./refusal.js";
 import {
+  auditEntry,
   commitOf,
   entryRecord,
   manualRecord,
@@ -52,6 +54,13 @@ const STORED: StoredRegistry = {
   ].map(({ revision, stamp, at, reason, changes }) => ({ revision, stamp, at, reason, changes })),
 };
 
+/** More than a page, without the oldest. */
+const AUDIT = new MemoryAudit();
+AUDIT.append(
+  Array.from({ length: 2_345 }, (_, i) => auditEntry({ at: i, detail: `\u{1f600} ${i}` })),
+);
+AUDIT.trim(5);
+
 async function emptyDatabase(): Promise<string> {
   const database = await createDatabase();
   onTestFinished(() => database.drop());
@@ -59,7 +68,8 @@ async function emptyDatabase(): Promise<string> {
 }
 
 function copy(url: string, change: Partial<CopyOptions> = {}) {
-  return copyToPostgres({ stored: STORED, secrets, url, clock: systemClock, ...change });
+  const audit = async (request: AuditRequest) => AUDIT.read(request);
+  return copyToPostgres({ stored: STORED, audit, secrets, url, clock: systemClock, ...change });
 }
 
 /** As a node opens it. */
@@ -91,6 +101,16 @@ describePostgres("a copy", () => {
     expect(await ask(url, "select min_rev::int from clock")).toEqual([{ min_rev: 5 }]);
   });
 
+  it("has the audit log, whose ids go on", async () => {
+    const url = await emptyDatabase();
+    await copy(url);
+    const store = await openNode(url);
+    await store.appendAudit([auditEntry({ detail: "next" })]);
+    const { entries } = await store.readAudit({ afterId: 0n, limit: 10_000 });
+    expect(entries.slice(0, -1)).toEqual(AUDIT.entries);
+    expect(entries.at(-1)).toMatchObject({ id: 2_346n, detail: "next" });
+  });
+
   it("counts its rows on both sides, and those that are alike", async () => {
     const { tables } = (await copy(await emptyDatabase())) as { tables: unknown };
     const row = (name: string, n: number) => ({ name, source: n, target: n, equal: n });
@@ -99,6 +119,7 @@ describePostgres("a copy", () => {
       row("download_clients", 2),
       row("tokens", 2),
       row("change_log", 3),
+      row("audit", 2_340),
     ]);
   });
 

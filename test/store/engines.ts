@@ -125,6 +125,7 @@ const TABLES = [
   "services",
   "download_clients",
   "tokens",
+  "audit",
 ];
 
 /** Every row of every table, as text. */

@@ -270,12 +270,16 @@ describePostgres("nodes that start together", () => {
     const db = place.connect();
     // As version 2 was, as far as the third migration looks at it.
     await run(db, "drop table registry_time, feed, nodes, audit");
+    await run(db, "drop function refuse_audit_update");
     for (const [table, columns] of Object.entries({
       services: ["node_id", "lapses_at", "approved", "token_id"],
       tokens: [...["expires_at", "max_uses", "uses", "instance_id", "joined_with", "last_used_at"]],
     }))
       await run(db, `alter table ${table} ${columns.map((name) => `drop ${name}`).join(", ")}`);
-    await run(db, "alter table clock add registry_time_ms double precision default 5");
+    await run(
+      db,
+      "alter table clock drop audit_id, add registry_time_ms double precision default 5",
+    );
     await run(db, "update schema_version set version = 2");
     const stores = await Promise.all([1, 2, 3].map(() => open(place.url, KEY)));
     for (const each of stores)

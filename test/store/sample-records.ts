@@ -1,3 +1,4 @@
+import type { AuditEntry } from "../../src/core/audit.js";
 import type { Commit } from "../../src/core/change.js";
 import { type EntryRecord, newOperatorFields, type Target } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
@@ -152,4 +153,20 @@ export async function commitMany(store: Store, last: number, known = 0): Promise
     const commits = Array.from({ length: size }, (_, i) => serviceCommit(BigInt(done + i + 1)));
     await store.commit(requestOf(commits));
   }
+}
+
+export function auditEntry(change: Partial<AuditEntry> = {}): AuditEntry {
+  return {
+    at: 1_767_225_600_000,
+    action: "registered",
+    tokenId: "token-1",
+    tokenName: "service",
+    address: "127.0.0.1",
+    subject: "service",
+    subjectId: "service-1",
+    subjectName: "haul",
+    detail: "",
+    count: 1,
+    ...change,
+  };
 }

@@ -1,18 +1,23 @@
+import type { AuditEntry } from "../../src/core/audit.js";
 import type { Commit } from "../../src/core/change.js";
 import type { EntryRecord } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
 import type { TokenRecord } from "../../src/core/token.js";
 import type {
+  AuditPage,
+  AuditRequest,
   CommitRequest,
   PresenceFlush,
   Store,
   StoredRegistry,
   TokenUse,
 } from "../../src/store/store.js";
+import { MemoryAudit } from "./memory-audit.js";
 
 /** A store without a disk, which can be told to fail, for tests of what stands on it. */
 export class MemoryStore implements Store {
   readonly commits: Commit[] = [];
+  readonly audit = new MemoryAudit();
   /** Sizes of the transactions, to see what was grouped. */
   readonly batches: number[] = [];
   flushes = 0;
@@ -49,6 +54,7 @@ export class MemoryStore implements Store {
     this.batches.push(commits.length);
     for (const commit of commits) {
       this.commits.push(commit);
+      this.audit.append(commit.audit ?? []);
       for (const service of commit.services) this.#services.set(service.id, service);
       for (const entry of commit.entries) this.#entries.set(entry.id, entry);
       for (const id of commit.removedEntryIds) this.#entries.delete(id);
@@ -81,6 +87,20 @@ export class MemoryStore implements Store {
   async compact(revision: bigint): Promise<void> {
     if (this.failure) throw this.failure;
     this.compactedRevision = revision;
+  }
+
+  async appendAudit(entries: readonly AuditEntry[]): Promise<void> {
+    if (this.failure) throw this.failure;
+    this.audit.append(entries);
+  }
+
+  async readAudit(request: AuditRequest): Promise<AuditPage> {
+    return this.audit.read(request);
+  }
+
+  async trimAudit(before: number): Promise<void> {
+    if (this.failure) throw this.failure;
+    this.audit.trim(before);
   }
 
   async close(): Promise<void> {}

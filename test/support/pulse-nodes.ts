@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { describe } from "vitest";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
@@ -49,6 +50,7 @@ export class TestNodes implements PulseUnderTest {
       registry: createClient(RegistryService, transport),
       downloadClients: createClient(DownloadClientService, transport),
       tokens: createClient(TokenService, transport),
+      audit: createClient(AuditService, transport),
     };
   }
 

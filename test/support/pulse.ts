@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import { Scope, TokenService } from "../../gen/pulse/v1/token_service_pb.js";
@@ -18,6 +19,7 @@ export interface Clients {
   readonly registry: Client<typeof RegistryService>;
   readonly downloadClients: Client<typeof DownloadClientService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly audit: Client<typeof AuditService>;
 }
 
 /** A running Pulse of a test, in this process, with a data directory of its own. */
@@ -81,6 +83,7 @@ export class TestPulse {
       registry: createClient(RegistryService, transport),
       downloadClients: createClient(DownloadClientService, transport),
       tokens: createClient(TokenService, transport),
+      audit: createClient(AuditService, transport),
     };
   }
 

@@ -1,3 +1,4 @@
+import type { AuditEntry } from "../../src/core/audit.js";
 import type { Commit } from "../../src/core/change.js";
 import type { EntryRecord } from "../../src/core/entry.js";
 import type { Holding, ServiceRecord } from "../../src/core/service.js";
@@ -6,6 +7,8 @@ import type { Clock } from "../../src/lib/clock.js";
 import { NODE_TTL_MS } from "../../src/store/node-queries.js";
 import {
   type Allowance,
+  type AuditPage,
+  type AuditRequest,
   type CommitRequest,
   type DueLease,
   type HoldingChanges,
@@ -21,6 +24,7 @@ import {
   StoreUnavailableError,
   type TokenUse,
 } from "../../src/store/store.js";
+import { MemoryAudit } from "./memory-audit.js";
 
 /** Steps of registry time, as the database takes them. */
 const MAX_STEP_MS = 3_000;
@@ -54,6 +58,7 @@ interface FeedRow {
 export class SharedDatabase {
   epoch = "epoch-1";
   readonly feed: FeedRow[] = [];
+  readonly audit = new MemoryAudit();
   readonly services = new Map<string, ServiceRow>();
   readonly entries = new Map<string, EntryRecord>();
   readonly tokens = new Map<string, TokenRecord>();
@@ -123,6 +128,7 @@ export class SharedDatabase {
       for (const entry of commit.entries) this.entries.set(entry.id, entry);
       for (const id of commit.removedEntryIds) this.entries.delete(id);
       for (const token of commit.tokens) this.tokens.set(token.id, token);
+      this.audit.append(commit.audit ?? []);
       this.feed.push({ commit, follows: this.stamp });
       this.revision = commit.revision;
       this.stamp = commit.stamp;
@@ -302,6 +308,18 @@ export class SharedMemoryStore implements Store, SharedStore {
 
   compact(revision: bigint): Promise<void> {
     return this.#use("compact", "write", async () => this.#database.compact(revision));
+  }
+
+  appendAudit(entries: readonly AuditEntry[]): Promise<void> {
+    return this.#use("appendAudit", "write", async () => this.#database.audit.append(entries));
+  }
+
+  readAudit(request: AuditRequest): Promise<AuditPage> {
+    return this.#use("readAudit", "ask", async () => this.#database.audit.read(request));
+  }
+
+  trimAudit(before: number): Promise<void> {
+    return this.#use("trimAudit", "write", async () => this.#database.audit.trim(before));
   }
 
   since(known: StorePoint): Promise<Since> {
