@@ -95,14 +95,19 @@ const TOKENS: Table<typeof TokenService> = {
   revokeToken: { call: ({ tokens }) => tokens.revokeToken({ id: "none" }), scopes: ADMIN },
 };
 
+const AUDIT: Table<typeof AuditService> = {
+  listAuditEntries: { call: ({ audit }) => audit.listAuditEntries({}), scopes: ADMIN },
+};
+
 const TABLES: readonly (readonly [DescService, Readonly<Record<string, Row>>])[] = [
   [RegistryService, REGISTRY],
   [DownloadClientService, DOWNLOAD_CLIENTS],
   [TokenService, TOKENS],
+  [AuditService, AUDIT],
 ];
 
 /** Services of the contract that no Pulse serves yet: whoever serves one takes it off, and gives it rows. */
-const NOT_SERVED: readonly DescService[] = [AuditService, SecretService];
+const NOT_SERVED: readonly DescService[] = [SecretService];
 
 interface Rpc extends Row {
   readonly method: DescMethod;
