@@ -8,7 +8,7 @@ import type { AuditRow, Schema } from "./schema.js";
 import type { AuditPage, AuditRequest } from "./store.js";
 
 /** Entries that one transaction deletes: some 5 ms. */
-const TRIM_SLICE = 1_000;
+const TRIM_SLICE = 200;
 
 /** What is asked of the audit log apart from commits. */
 export class AuditQueries {

@@ -86,6 +86,7 @@ describePostgres("pulse migrate", () => {
         { name: "download_clients", source: 3, target: 3, equal: 3 },
         { name: "tokens", source: 0, target: 0, equal: 0 },
         { name: "change_log", source: 1, target: 1, equal: 1 },
+        { name: "audit", source: 0, target: 0, equal: 0 },
       ],
       secretKey: { file: join(data, "secret.key") },
       nodeCommand: `pulse serve --database ${withoutPassword(url)} --data ${data}`,
