@@ -2,6 +2,8 @@
 export interface WireLimits {
   /** Connections at a time, of all kinds. One more is closed as soon as it is accepted. */
   readonly maxConnections: number;
+  /** Those of them that come from one IPv4 address or one IPv6 /64. One more is closed likewise. */
+  readonly maxConnectionsPerAddress: number;
   /** Calls at a time on one HTTP/2 connection. A peer that knows HTTP/2 waits with the next one. */
   readonly maxStreamsPerConnection: number;
   /** Bytes of one message, either way, unpacked. RESOURCE_EXHAUSTED past it. */
@@ -43,6 +45,8 @@ const DAY_MS = 86_400_000;
 
 export const DEFAULT_LIMITS: WireLimits = {
   maxConnections: 20_000,
+  // So that one address can never take all; and yet a fleet may live on one host.
+  maxConnectionsPerAddress: 8_192,
   // grpc-js has no bound of its own: 20,000 streams on one connection took 712 MB.
   maxStreamsPerConnection: 1_000,
   // What gRPC clients accept by default: more would fail at the other end, less clearly.

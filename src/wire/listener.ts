@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Clock } from "../lib/clock.js";
+import { countConnections } from "./address-connections.js";
 import { createTlsLayer, type TlsLayer, type TlsLayerOptions } from "./tls.js";
 import { transportOf } from "./transport-socket.js";
 
@@ -19,6 +20,7 @@ export interface ListenerOptions {
   readonly port: number;
   readonly clock: Clock;
   readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
   readonly sniffTimeoutMs: number;
   /** Left out, plain text. */
   readonly tls?: Pick<TlsLayerOptions, "credentials" | "handshakeTimeoutMs" | "onFailure">;
@@ -53,6 +55,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const sniffing = new Set<Socket>();
   const { clock } = options;
   const tls = options.tls && createTlsLayer({ ...options.tls, clock, onSecure: tellApart });
+  const perAddress = countConnections(options.maxConnectionsPerAddress);
   const server = createServer(
     // Half-open, since an HTTP/1.1 client may end its side before it has its answer.
     {
@@ -62,6 +65,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       keepAliveInitialDelay: TCP_KEEPALIVE_MS,
     },
     (socket) => {
+      if (!perAddress.admit(socket)) return;
       sockets.add(socket);
       sniffing.add(socket);
       socket.once("close", () => {

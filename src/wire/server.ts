@@ -59,6 +59,7 @@ export async function startServer(options: WireServerOptions): Promise<WireServe
     port,
     clock,
     maxConnections: limits.maxConnections,
+    maxConnectionsPerAddress: limits.maxConnectionsPerAddress,
     sniffTimeoutMs: limits.sniffTimeoutMs,
     ...(tls && { tls: { ...tls, handshakeTimeoutMs: limits.handshakeTimeoutMs } }),
     onHttp2: (socket) => grpc.accept(socket),

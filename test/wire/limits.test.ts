@@ -17,6 +17,18 @@ it("one connection more than allowed is closed at once, and the others live", as
   await eventually(async () => expect((await fetch(`${url}/healthz`)).status).toBe(200));
 });
 
+it("one connection of an address more than allowed is closed at once, and other addresses have theirs", async () => {
+  const { port, url } = await startToy({}, { maxConnectionsPerAddress: 2 });
+  const first = await rawSocket(port);
+  await rawSocket(port);
+  expect(await (await rawSocket(port)).closed).toBeLessThan(1_000);
+  const other = await rawSocket(port, { from: "127.0.0.2" });
+  other.socket.write("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+  await eventually(() => expect(other.text).toMatch(/^HTTP\/1.1 200 /));
+  first.socket.destroy();
+  await eventually(async () => expect((await fetch(`${url}/healthz`)).status).toBe(200));
+});
+
 it("one stream more than allowed waits, or is refused if the peer does not", async () => {
   const never = () => new Promise<never>(() => {});
   let running = 0;

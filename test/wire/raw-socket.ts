@@ -10,10 +10,19 @@ export interface RawSocket {
   readonly closed: Promise<number>;
 }
 
-/** @param tls left out: plain text */
-export async function rawSocket(port: number, tls?: ConnectionOptions): Promise<RawSocket> {
+export interface RawSocketOptions {
+  /** Left out: plain text. */
+  readonly tls?: ConnectionOptions;
+  /** The address of loopback that it comes from. */
+  readonly from?: string;
+}
+
+export async function rawSocket(
+  port: number,
+  { tls, from = "127.0.0.1" }: RawSocketOptions = {},
+): Promise<RawSocket> {
   const chunks: Buffer[] = [];
-  const address = { port, host: "127.0.0.1" };
+  const address = { port, host: "127.0.0.1", localAddress: from };
   const socket = tls ? connectTls({ ...tls, ...address }) : connect({ ...address, noDelay: true });
   onTestFinished(() => void socket.destroy());
   socket.on("data", (chunk) => chunks.push(chunk));

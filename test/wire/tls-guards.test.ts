@@ -45,7 +45,7 @@ async function expectClosed(peer: RawSocket): Promise<void> {
 describe("in TLS, a peer of HTTP/2 that is gone without a word", () => {
   it("is asked once, and closed", async () => {
     const { port } = await startTls({}, LIMITS);
-    const peer = await rawSocket(port, trusting());
+    const peer = await rawSocket(port, { tls: trusting() });
     peer.socket.write(helloFrames());
     const closedAfterMs = await peer.closed;
     expect(closedAfterMs).toBeGreaterThan(SILENT_MS - 20);
@@ -87,7 +87,7 @@ describe("in TLS, a peer of HTTP/2 that is gone without a word", () => {
   it("is closed though the network takes no more of what it is sent", async () => {
     const { seen, watch } = endless(1_000_000);
     const { port, errors } = await startTls({ watch }, LIMITS);
-    const peer = await rawSocket(port, trusting());
+    const peer = await rawSocket(port, { tls: trusting() });
     peer.socket.pause();
     const startAt = performance.now();
     peer.socket.write(watchFrames());
@@ -101,7 +101,7 @@ describe("in TLS, a peer of HTTP/2 that is gone without a word", () => {
 it("in TLS, a peer stays while it takes what waits for it, though nothing else is heard", async () => {
   const { seen, watch } = endless(1_000_000);
   const { port } = await startTls({ watch }, LIMITS);
-  const peer = await rawSocket(port, trusting());
+  const peer = await rawSocket(port, { tls: trusting() });
   peer.socket.write(watchFrames());
   const startAt = performance.now();
   while (performance.now() - startAt < 2 * SILENT_MS) {
@@ -131,7 +131,7 @@ describe("in TLS, a peer that never reads", () => {
   it("loses its connection when not even the reset can be sent", async () => {
     const { seen, watch } = endless(1_000_000);
     const { port } = await startTls({ watch }, { writeStallMs: STALL_MS });
-    const peer = await rawSocket(port, trusting());
+    const peer = await rawSocket(port, { tls: trusting() });
     peer.socket.pause();
     peer.socket.write(watchFrames());
     await eventually(() => expect(seen.isReturned).toBe(true), FOUND_MS);
@@ -141,7 +141,7 @@ describe("in TLS, a peer that never reads", () => {
   it("loses its connection over HTTP/1.1", async () => {
     const { seen, watch } = endless(64 * KIB);
     const { port, errors } = await startTls({ watch }, { writeStallMs: STALL_MS });
-    const peer = await rawSocket(port, trusting());
+    const peer = await rawSocket(port, { tls: trusting() });
     peer.socket.pause();
     const head =
       "POST /toy.Toy/Watch HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+json\r\ncontent-length: 7\r\n\r\n";

@@ -62,7 +62,7 @@ describe("one port in TLS", () => {
 
   it("serves plain HTTP, also to a client that has already ended its side", async () => {
     const { port } = await startTls();
-    const peer = await rawSocket(port, trusting());
+    const peer = await rawSocket(port, { tls: trusting() });
     peer.socket.end(GET);
     await peer.closed;
     expect(peer.text).toMatch(/^HTTP\/1.1 200 /);
@@ -71,7 +71,7 @@ describe("one port in TLS", () => {
   it("gives a client that offers HTTP/1.1 what it speaks, though it offers HTTP/2, too", async () => {
     const { port } = await startTls();
     for (const ALPNProtocols of [["h2", "http/1.1"], ["http/1.1", "h2"], ["http/1.1"]]) {
-      const peer = await rawSocket(port, { ...trusting(), ALPNProtocols });
+      const peer = await rawSocket(port, { tls: { ...trusting(), ALPNProtocols } });
       expect(agreed(peer.socket)).toBe("http/1.1");
       peer.socket.write(GET);
       await peer.closed;
@@ -81,7 +81,7 @@ describe("one port in TLS", () => {
 
   it("gives a client that offers only HTTP/2 that", async () => {
     const { port } = await startTls();
-    const peer = await rawSocket(port, { ...trusting(), ALPNProtocols: ["h2"] });
+    const peer = await rawSocket(port, { tls: { ...trusting(), ALPNProtocols: ["h2"] } });
     expect(agreed(peer.socket)).toBe("h2");
     peer.socket.write(HELLO);
     await eventually(() => expect(peer.text.charCodeAt(3)).toBe(4)); // SETTINGS
@@ -89,7 +89,10 @@ describe("one port in TLS", () => {
 
   it("takes a client that offers nothing by its first bytes, even one by one", async () => {
     const { port } = await startTls();
-    const peers = await Promise.all([rawSocket(port, trusting()), rawSocket(port, trusting())]);
+    const peers = await Promise.all([
+      rawSocket(port, { tls: trusting() }),
+      rawSocket(port, { tls: trusting() }),
+    ]);
     const [http1, http2] = peers as [(typeof peers)[0], (typeof peers)[0]];
     for (const byte of Buffer.from(GET)) http1.socket.write(Buffer.from([byte]));
     for (const byte of HELLO) {
@@ -102,10 +105,10 @@ describe("one port in TLS", () => {
 
   it("refuses a client that offers nothing it knows, and one that does not keep to it", async () => {
     const { port } = await startTls();
-    await expect(rawSocket(port, { ...trusting(), ALPNProtocols: ["h3"] })).rejects.toThrow(
-      /alpn|protocol/i,
-    );
-    const liar = await rawSocket(port, { ...trusting(), ALPNProtocols: ["h2"] });
+    await expect(
+      rawSocket(port, { tls: { ...trusting(), ALPNProtocols: ["h3"] } }),
+    ).rejects.toThrow(/alpn|protocol/i);
+    const liar = await rawSocket(port, { tls: { ...trusting(), ALPNProtocols: ["h2"] } });
     liar.socket.write(GET);
     await liar.closed;
     expect(liar.text).toBe("");
@@ -118,7 +121,7 @@ describe("one port in TLS", () => {
       maxVersion: version,
       ciphers: "DEFAULT@SECLEVEL=0",
     } as const;
-    await expect(rawSocket(port, { ...trusting(), ...old })).rejects.toThrow();
+    await expect(rawSocket(port, { tls: { ...trusting(), ...old } })).rejects.toThrow();
     await eventually(() => expect(failures).toHaveLength(1));
     expect(failures[0]).toEqual({ address: "127.0.0.1", code: "ERR_SSL_UNSUPPORTED_PROTOCOL" });
   });
@@ -126,7 +129,7 @@ describe("one port in TLS", () => {
   it.each(["TLSv1.2", "TLSv1.3"] as const)("speaks %s", async (version) => {
     const { port } = await startTls();
     const only = { minVersion: version, maxVersion: version } as const;
-    const peer = await rawSocket(port, { ...trusting(), ...only });
+    const peer = await rawSocket(port, { tls: { ...trusting(), ...only } });
     peer.socket.write(GET);
     await peer.closed;
     expect(peer.text).toMatch(/^HTTP\/1.1 200 /);
@@ -146,7 +149,7 @@ describe("a handshake that does not end well", () => {
 
   it("leaves one alone that has ended it in time, until it must have said what it speaks", async () => {
     const { port, failures } = await startTls({}, { handshakeTimeoutMs: 300, sniffTimeoutMs: 900 });
-    const peer = await rawSocket(port, trusting());
+    const peer = await rawSocket(port, { tls: trusting() });
     expect(await peer.closed).toBeGreaterThan(700);
     expect(failures).toEqual([]);
   });
@@ -161,7 +164,7 @@ describe("a handshake that does not end well", () => {
       peer.socket[end]();
       await peer.closed;
       await eventually(async () => {
-        const next = await rawSocket(port, trusting());
+        const next = await rawSocket(port, { tls: trusting() });
         next.socket.write(GET);
         await next.closed;
         expect(next.text).toMatch(/^HTTP\/1.1 200 /);
@@ -257,15 +260,15 @@ describe("other credentials", () => {
     const server = await startTls({}, {}, { clientAuthority: authority.certificate });
     const client = await authority.client("haul");
     const options = { ...trusting(), cert: client.certificate, key: client.key };
-    const first = await rawSocket(server.port, options);
+    const first = await rawSocket(server.port, { tls: options });
     const ticket = once(first.socket, "session");
     first.socket.write(GET);
     const [session] = await ticket;
-    const again = await rawSocket(server.port, { ...options, session });
+    const again = await rawSocket(server.port, { tls: { ...options, session } });
     expect((again.socket as TLSSocket).isSessionReused()).toBe(true);
     const other = await testAuthority("other clients");
     server.useCredentials({ ...credentials, clientAuthority: other.certificate });
-    const late = await rawSocket(server.port, { ...options, session });
+    const late = await rawSocket(server.port, { tls: { ...options, session } });
     late.socket.write(GET);
     await late.closed;
     expect(late.text).toBe("");
