@@ -4,8 +4,10 @@ import { DomainError, type Refusal } from "../core/errors.js";
 import type { Scope, TokenRecord } from "../core/token.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
+import { addressOf } from "../wire/handler-context.js";
 import { authenticate } from "./authenticate.js";
 import { deferResponses } from "./deferred-responses.js";
+import type { FailedAuthentications } from "./failed-authentications.js";
 import { toStatus } from "./status.js";
 
 /** The scopes that let a call pass, for every RPC of a service: any one of them is enough. */
@@ -20,6 +22,7 @@ export interface GuardOptions {
   readonly noteUse: (tokenId: string) => void;
   /** Learns of tokens that others have made; undefined: nobody else makes any. */
   readonly learnTokens: (() => Promise<void>) | undefined;
+  readonly failedAuthentications: FailedAuthentications;
   /** Throws if Pulse takes no new calls. */
   readonly admit: () => void;
   /** Told of each call that is refused for what its caller is or is not. */
@@ -64,7 +67,8 @@ function guardMethod(
   scopes: readonly Scope[],
   options: GuardOptions,
 ): Handler {
-  const { tokenById, wallNow, noteUse, learnTokens, admit, onRefused, log, random } = options;
+  const { tokenById, wallNow, noteUse, learnTokens, failedAuthentications, admit } = options;
+  const { onRefused, log, random } = options;
   const pass = (context: HandlerContext) =>
     noteUse(authenticate(context, scopes, tokenById, wallNow));
   const isUnary = method.methodKind === "unary" || method.methodKind === "client_streaming";
@@ -80,10 +84,25 @@ function guardMethod(
       pass(context);
       return handler(request, context);
     } catch (error) {
-      if (!learnTokens || !mayBeNew(error)) return fail(error, context);
+      const failed = tokenFailure(error);
+      if (!failed) return fail(error, context);
+      const address = addressOf(context);
+      try {
+        failedAuthentications.spend(address); // before the database is asked
+      } catch (refusal) {
+        return fail(refusal, context);
+      }
+      // The token may be one that this Pulse does not know yet.
+      if (!learnTokens || failed !== "TOKEN_INVALID") return fail(error, context);
       const again = async () => {
         await learnTokens();
-        pass(context);
+        try {
+          pass(context);
+        } catch (refusal) {
+          if (!tokenFailure(refusal)) failedAuthentications.refund(address);
+          throw refusal;
+        }
+        failedAuthentications.refund(address);
         return handler(request, context);
       };
       return isUnary ? again() : deferResponses(again as () => Promise<AsyncIterable<unknown>>);
@@ -98,13 +117,11 @@ function guardMethod(
     withStatus(start(request, context) as AsyncIterable<unknown>, (error) => fail(error, context));
 }
 
-/** Whether the token may be one that this Pulse does not know yet. */
-function mayBeNew(error: unknown): boolean {
-  return (
-    error instanceof DomainError &&
-    error.refusal.kind === "unauthenticated" &&
-    error.refusal.reason === "TOKEN_INVALID"
-  );
+/** Why a call has no valid token; undefined if something else is wrong. */
+function tokenFailure(error: unknown) {
+  return error instanceof DomainError && error.refusal.kind === "unauthenticated"
+    ? error.refusal.reason
+    : undefined;
 }
 
 /** The same responses; an error among them leaves as a status. */

@@ -23,6 +23,11 @@ import { actorOf } from "./authenticate.js";
 import { type CertificateWatch, watchCertificate } from "./certificate-watch.js";
 import { createDownloadClientService, DOWNLOAD_CLIENT_SCOPES } from "./download-client-service.js";
 import { startEngine } from "./engine.js";
+import {
+  countFailedAuthentications,
+  DEFAULT_FAILURE_POLICY,
+  type FailurePolicy,
+} from "./failed-authentications.js";
 import { type GuardOptions, guard } from "./guard.js";
 import { handshakeLog } from "./handshake-log.js";
 import { DEFAULT_HISTORY_POLICY, type HistoryPolicy } from "./history.js";
@@ -69,6 +74,8 @@ export interface PulseOptions {
   readonly forgetAfterMs?: number;
   /** How long entries of the audit log are kept, in wall-clock ms; 90 days. Infinity: for ever. */
   readonly auditAgeMs?: number;
+  /** How many calls without a valid token an address may make. */
+  readonly failedAuthentications?: Partial<FailurePolicy>;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests. */
@@ -168,6 +175,11 @@ async function startOn(
     wallNow: () => clock.wallNow(),
     noteUse: (tokenId) => tokenUses.note(tokenId),
     learnTokens: shared && (() => registry.refresh()),
+    failedAuthentications: countFailedAuthentications(
+      { ...DEFAULT_FAILURE_POLICY, ...options.failedAuthentications },
+      clock,
+      log,
+    ),
     admit: () => {
       if (stopping) throw drainingError(DRAIN_RETRY_AFTER_MS);
     },

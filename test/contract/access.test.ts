@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
@@ -279,5 +279,32 @@ describeContract(({ protocol, start }) => {
       code: "FailedPrecondition",
       reason: "TOKEN_IN_USE",
     });
+  });
+});
+
+describeContract(({ protocol, start }) => {
+  it("an address with too many calls without a valid token is told so; its valid ones pass", async () => {
+    const pulse = await start({ failedAuthentications: { burst: 4, perSecond: 0.001 } });
+    onTestFinished(() => pulse.stop());
+    const { downloadClients } = pulse.clients(
+      protocol,
+      `pulse_${"0".repeat(16)}_${"A".repeat(43)}`,
+    );
+    const codes: string[] = [];
+    let last = {};
+    for (let n = 0; n < 10; n++) {
+      const refusal = await failure(downloadClients.listDownloadClients({}));
+      codes.push(refusal.code);
+      last = refusal;
+    }
+    // Each of two nodes counts by itself.
+    expect(codes.filter((code) => code === "Unauthenticated").length % 4).toBe(0);
+    expect(last).toMatchObject({
+      code: "ResourceExhausted",
+      reason: "TOO_MANY_FAILED_AUTHENTICATIONS",
+      retryAfterMs: expect.closeTo(1_000_000, -5),
+    });
+    const valid = pulse.clients(protocol, await pulse.token(Scope.OBSERVE));
+    for (let n = 0; n < 10; n++) await valid.downloadClients.listDownloadClients({});
   });
 });

@@ -10,11 +10,17 @@ import {
 import { invalidField } from "../../src/core/errors.js";
 import { PLAIN_TOKEN, type TokenRecord } from "../../src/core/token.js";
 import { callerOf } from "../../src/pulse/authenticate.js";
+import {
+  countFailedAuthentications,
+  type FailedAuthentications,
+} from "../../src/pulse/failed-authentications.js";
 import { type GuardOptions, guard } from "../../src/pulse/guard.js";
 import { REGISTRY_SCOPES } from "../../src/pulse/registry-service.js";
 import { drainingError, storeUnavailable } from "../../src/pulse/status.js";
 import { newToken } from "../../src/pulse/tokens.js";
+import { addressKey } from "../../src/wire/handler-context.js";
 import { handlerContext } from "../support/handler-context.js";
+import { ManualClock } from "../support/manual-clock.js";
 import { recordingLog } from "../support/recording-log.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { failure } from "../support/status.js";
@@ -42,7 +48,10 @@ let learnTokens: GuardOptions["learnTokens"];
 let now: number;
 /** Ids of the tokens that let calls in. */
 let used: string[];
+let failedAuthentications: FailedAuthentications;
 beforeEach(() => {
+  const policy = { burst: 5, perSecond: 1, maxAddresses: 10 };
+  failedAuthentications = countFailedAuthentications(policy, new ManualClock(), recordingLog());
   now = 1_000;
   used = [];
   known = [record];
@@ -73,6 +82,7 @@ function guarded(handlers: Partial<Implementation>): Implementation {
     wallNow: () => now,
     noteUse: (tokenId) => void used.push(tokenId),
     learnTokens,
+    failedAuthentications,
     admit() {
       if (isStopping) throw drainingError(1_000);
     },
@@ -82,17 +92,20 @@ function guarded(handlers: Partial<Implementation>): Implementation {
 }
 
 /** Calls a unary method as the wire does: a throw and a rejection are the same to it. */
-async function list(handler: Implementation["listServices"], token: string | undefined) {
+async function list(
+  handler: Implementation["listServices"],
+  token: string | undefined,
+  address = "192.0.2.1",
+) {
   const header: Record<string, string> = token === undefined ? {} : { authorization: token };
+  const context = handlerContext(RegistryService.method.listServices, header);
+  context.values.set(addressKey, address);
   return guarded({
     listServices(request, context) {
       reached++;
       return handler(request, context);
     },
-  }).listServices(
-    create(ListServicesRequestSchema),
-    handlerContext(RegistryService.method.listServices, header),
-  );
+  }).listServices(create(ListServicesRequestSchema), context);
 }
 
 /** Opens a stream as the wire does. */
@@ -318,6 +331,52 @@ describe("a token that this Pulse does not know", () => {
   });
 });
 
+describe("an address with too many calls without a valid token", () => {
+  const UNKNOWN = `Bearer ${newToken(seededRandom(2)).token}`;
+  let asked: number;
+  beforeEach(async () => {
+    asked = 0;
+    learnTokens = async () => void asked++;
+    for (let n = 0; n < 5; n++)
+      expect(await failure(list(() => ({}), n < 2 ? undefined : UNKNOWN))).toMatchObject({
+        code: "Unauthenticated",
+      });
+    expect(asked).toBe(3);
+  });
+
+  it("is told so, and when it may make the next, and the database is not asked any more", async () => {
+    for (const token of [undefined, UNKNOWN, "nonsense"])
+      expect(await failure(list(() => ({}), token))).toMatchObject({
+        code: "ResourceExhausted",
+        reason: "TOO_MANY_FAILED_AUTHENTICATIONS",
+        retryAfterMs: 1_000,
+      });
+    expect([asked, reached]).toEqual([3, 0]);
+  });
+
+  it("is answered as ever if its token is valid, though it may lack the scope, and so are others", async () => {
+    expect(await list(() => ({ revision: 7n }), TOKEN)).toEqual({ revision: 7n });
+    expect(await failure(list(() => ({}), undefined, "192.0.2.2"))).toMatchObject({
+      reason: "TOKEN_MISSING",
+    });
+    known = [{ ...record, scopes: ["register"] }];
+    expect(await failure(list(() => ({}), TOKEN))).toMatchObject({ reason: "SCOPE_MISSING" });
+  });
+});
+
+it("a token that turns out to be valid was no failure, whether it has the scope or not", async () => {
+  for (let n = 0; n < 10; n++) {
+    known = [];
+    const scopes: TokenRecord["scopes"] = n % 2 === 0 ? ["observe"] : ["register"];
+    learnTokens = async () => {
+      known = [{ ...record, scopes }];
+    };
+    const outcome = list(() => ({}), TOKEN);
+    if (n % 2 === 0) await outcome;
+    else expect(await failure(outcome)).toMatchObject({ reason: "SCOPE_MISSING" });
+  }
+});
+
 it("a method without scopes is a mistake that shows at the start, not at the first call", () => {
   const { getService: _, ...incomplete } = REGISTRY_SCOPES;
   const options: GuardOptions = {
@@ -325,6 +384,7 @@ it("a method without scopes is a mistake that shows at the start, not at the fir
     wallNow: () => 0,
     noteUse: () => {},
     learnTokens: undefined,
+    failedAuthentications,
     admit: () => {},
     log,
     random: seededRandom(),

@@ -43,6 +43,8 @@ export class TestPulse {
       listen: { host: "127.0.0.1", port: 0 },
       dataDirectory,
       log,
+      // Tests of what is refused come from one address, and one after the other.
+      failedAuthentications: { burst: 1_000_000 },
       ...options,
     });
     return new TestPulse(dataDirectory, options, server, log);
@@ -54,6 +56,7 @@ export class TestPulse {
     await this.server.stop();
     this.server = await startPulse({
       log: this.log,
+      failedAuthentications: { burst: 1_000_000 },
       ...this.options,
       listen: { host: "127.0.0.1", port },
       dataDirectory: this.dataDirectory,
