@@ -3,7 +3,11 @@ import { defineConfig } from "vitest/config";
 /** Tests in real time, of whole programs, that mostly wait, and bear it if others work meanwhile. */
 const SCENARIO_TESTS = ["test/{reliability,scenario}/**/*.test.ts"];
 /** Tests in real time of what works all the time: one at a time, or they would slow each other down. */
-const SYSTEM_TESTS = ["test/contract/**/*.test.ts", "test/package.test.ts"];
+const SYSTEM_TESTS = [
+  "test/contract/**/*.test.ts",
+  "test/attack/**/*.test.ts",
+  "test/package.test.ts",
+];
 
 const PATIENCE = { testTimeout: 20_000, hookTimeout: 30_000 };
 

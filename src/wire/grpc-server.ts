@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Clock } from "../lib/clock.js";
+import type { CallBounds } from "./call-bounds.js";
 import { grpcHandler, methodDefinition } from "./grpc-handlers.js";
 import { guardHttp2 } from "./http2-guard.js";
 import type { WireLimits } from "./limits.js";
@@ -10,6 +11,7 @@ export interface GrpcServerOptions {
   readonly mounts: readonly Mount[];
   readonly clock: Clock;
   readonly limits: WireLimits;
+  readonly bounds: CallBounds;
   readonly onInternalError: OnInternalError;
 }
 
@@ -28,7 +30,7 @@ export interface GrpcServer {
 const LINGER_MS = 1_000;
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { mounts, clock, limits, onInternalError } = options;
+  const { mounts, clock, limits, bounds, onInternalError } = options;
   // Not with grpc-js' keepalive: it goes on after GOAWAY, and kills calls that drain
   // (grpc-node#3068). What finds vanished peers is http2-silence.ts.
   const server = new Server({
@@ -40,7 +42,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   });
   for (const mount of mounts) addMount(server, mount, { clock, limits, onInternalError });
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  guardHttp2(server, limits, clock);
+  guardHttp2(server, limits, bounds, clock);
 
   return {
     accept(socket) {
@@ -61,7 +63,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
 function addMount(
   server: Server,
   { service, methods }: Mount,
-  { clock, limits, onInternalError }: Omit<GrpcServerOptions, "mounts">,
+  { clock, limits, onInternalError }: Omit<GrpcServerOptions, "mounts" | "bounds">,
 ): void {
   const entries = Object.entries(methods).map(([name, spec]) => {
     const path = pathOf(spec.method);

@@ -15,6 +15,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { Clock } from "../lib/clock.js";
+import type { BoundedCall, CallBounds } from "./call-bounds.js";
 import { capTimeout } from "./grpc-timeout.js";
 import { addressKey } from "./handler-context.js";
 import { checkRequest } from "./http-decoding.js";
@@ -31,6 +32,7 @@ export interface HttpServerOptions {
   readonly routes: Routes;
   readonly clock: Clock;
   readonly limits: WireLimits;
+  readonly bounds: CallBounds;
   readonly onInternalError: OnInternalError;
 }
 
@@ -119,7 +121,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
  * what connectNodeAdapter does, but it writes errors to the console, and throws at
  * a request without a usable Host.
  */
-function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Routes {
+function createCalls({ mounts, limits, bounds, onInternalError }: HttpServerOptions): Routes {
   const router = createConnectRouter({
     grpc: false, // HTTP/1.1 has no trailers that clients can see
     acceptCompression: [compressionGzip, compressionBrotli],
@@ -142,12 +144,20 @@ function createCalls({ mounts, limits, onInternalError }: HttpServerOptions): Ro
       refuse(response, 400, "the header Host is missing or no host");
       return true;
     }
+    const bounded = bounds.begin(request.socket.remoteAddress ?? "", () => request.destroy());
+    if (!bounded) {
+      refuse(response, 429, "too many calls at a time: make fewer, or try again later");
+      return true;
+    }
+    bounded.release(); // how long it may take is for Node to say
+    response.once("close", () => bounded.end());
     const { method } = handler;
-    const checked = { ...call, body: bodyOf(request, response), contextValues: valuesOf(request) };
-    const ready = isSingle(method)
-      ? checkRequest(checked, method.input, limits.maxMessageBytes)
-      : checked;
-    Promise.resolve(ready)
+    const body = bodyOf(request, response, bounded);
+    const whole = { ...call, body, contextValues: valuesOf(request) };
+    const checked = isSingle(method)
+      ? checkRequest(whole, method.input, limits.maxMessageBytes)
+      : whole;
+    Promise.resolve(checked)
       .then(handler)
       .then((reply) => universalResponseToNodeResponse(reply, response))
       .catch((error: unknown) => {
@@ -182,9 +192,25 @@ function capTimeouts({ headers }: IncomingMessage, maxMs: number): void {
  * answer with it, when a call fails before all is read; and what is left unread
  * would stand in the way of the next request.
  */
-function bodyOf(request: IncomingMessage, response: ServerResponse): AsyncIterable<Uint8Array> {
+function bodyOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bounded: BoundedCall,
+): AsyncIterable<Uint8Array> {
   response.once("finish", () => request.resume());
-  return request.iterator({ destroyOnReturn: false });
+  return countBody(request, bounded);
+}
+
+async function* countBody(
+  request: IncomingMessage,
+  bounded: BoundedCall,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    if (request.complete) bounded.release();
+    else bounded.hold(chunk.length);
+    yield chunk;
+  }
+  bounded.release();
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {

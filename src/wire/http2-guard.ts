@@ -1,7 +1,9 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import type { Clock } from "../lib/clock.js";
+import type { CallBounds } from "./call-bounds.js";
 import { capTimeout, parseTimeout } from "./grpc-timeout.js";
+import { boundCalls } from "./http2-calls.js";
 import { guardAgainstPings } from "./http2-pings.js";
 import { guardAgainstSilence } from "./http2-silence.js";
 import { rememberSockets } from "./http2-socket.js";
@@ -13,7 +15,12 @@ import type { WireLimits } from "./limits.js";
  * server below it: header size, PINGs, resets, peers that do not read, peers that are
  * gone, and the timeout of a call, which grpc-js computes in 32 bits.
  */
-export function guardHttp2(server: Server, limits: WireLimits, clock: Clock): void {
+export function guardHttp2(
+  server: Server,
+  limits: WireLimits,
+  bounds: CallBounds,
+  clock: Clock,
+): void {
   const http2 = http2ServerOf(server);
   http2.updateSettings({ maxHeaderListSize: limits.maxHeaderBytes });
   rememberSockets(http2);
@@ -33,6 +40,7 @@ export function guardHttp2(server: Server, limits: WireLimits, clock: Clock): vo
       ? capTimeout(String(timeout), limits.maxTimeoutMs)
       : "malformed";
   });
+  boundCalls(http2, bounds); // in front of all of them
 }
 
 /** One function for all streams: there are thousands, and a closure for each is memory. */

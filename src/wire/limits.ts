@@ -6,6 +6,18 @@ export interface WireLimits {
   readonly maxConnectionsPerAddress: number;
   /** Calls at a time on one HTTP/2 connection. A peer that knows HTTP/2 waits with the next one. */
   readonly maxStreamsPerConnection: number;
+  /** Calls over HTTP/2 at a time, on all connections. RESOURCE_EXHAUSTED past them. */
+  readonly maxCalls: number;
+  /** Those of them that come from one IPv4 address or one IPv6 /64. Likewise. */
+  readonly maxCallsPerAddress: number;
+  /**
+   * Bytes of messages that have begun to come and are not whole, in all calls. The call
+   * that goes past it is reset with ENHANCE_YOUR_CALM, which gRPC reads as
+   * RESOURCE_EXHAUSTED; HTTP/1.1: the connection is closed.
+   */
+  readonly maxHeldBytes: number;
+  /** Those of them that come from one IPv4 address or one IPv6 /64. Likewise. */
+  readonly maxHeldBytesPerAddress: number;
   /** Bytes of one message, either way, unpacked. RESOURCE_EXHAUSTED past it. */
   readonly maxMessageBytes: number;
   /** Bytes of all headers of a request. HTTP/2: the stream is refused; HTTP/1.1: 431. */
@@ -18,7 +30,10 @@ export interface WireLimits {
   readonly sniffTimeoutMs: number;
   /** HTTP/1.1: all headers of a request must have come, in ms. 408 past it. */
   readonly headersTimeoutMs: number;
-  /** HTTP/1.1: the whole request must have come, in ms. 408 past it. */
+  /**
+   * A request, or a message of a stream that has begun, must have come as a whole, in ms.
+   * HTTP/2: reset past it, or up to a quarter later, with ENHANCE_YOUR_CALM; HTTP/1.1: 408.
+   */
   readonly requestTimeoutMs: number;
   /** HTTP/1.1: a connection may wait for its next request, in ms. */
   readonly keepAliveMs: number;
@@ -49,6 +64,11 @@ export const DEFAULT_LIMITS: WireLimits = {
   maxConnectionsPerAddress: 8_192,
   // grpc-js has no bound of its own: 20,000 streams on one connection took 712 MB.
   maxStreamsPerConnection: 1_000,
+  // A client has a stream of heartbeats, and some watch.
+  maxCalls: 40_000,
+  maxCallsPerAddress: 16_384,
+  maxHeldBytes: 64 * 1_024 * 1_024,
+  maxHeldBytesPerAddress: 16 * 1_024 * 1_024,
   // What gRPC clients accept by default: more would fail at the other end, less clearly.
   maxMessageBytes: 4 * 1_024 * 1_024,
   maxHeaderBytes: 16 * 1_024,

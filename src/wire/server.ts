@@ -1,4 +1,5 @@
 import type { Clock } from "../lib/clock.js";
+import { createCallBounds } from "./call-bounds.js";
 import { createGrpcServer } from "./grpc-server.js";
 import { createHttpServer, type Routes } from "./http-server.js";
 import { DEFAULT_LIMITS, type WireLimits } from "./limits.js";
@@ -52,8 +53,9 @@ export async function startServer(options: WireServerOptions): Promise<WireServe
   const { host, port, clock, mounts, routes, tls, onInternalError } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   encodeTextWithBuffer();
-  const grpc = createGrpcServer({ mounts, clock, limits, onInternalError });
-  const http = createHttpServer({ mounts, routes, clock, limits, onInternalError });
+  const bounds = createCallBounds(limits, clock);
+  const grpc = createGrpcServer({ mounts, clock, limits, bounds, onInternalError });
+  const http = createHttpServer({ mounts, routes, clock, limits, bounds, onInternalError });
   const listener = await listen({
     host,
     port,
