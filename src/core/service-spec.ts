@@ -39,6 +39,8 @@ const METADATA_KEY_RULE: TextRule = {
 const MAX_CAPABILITIES = 64;
 const MAX_METADATA = 64;
 const MAX_METADATA_VALUE = 1_024;
+/** Of all keys and values, in UTF-8: they stay in memory, for as many services as a token may have. */
+const MAX_METADATA_BYTES = 16_384;
 
 /**
  * The checked spec; its rules are those of `pulse.v1.ServiceSpec`.
@@ -124,4 +126,10 @@ function checkMetadata(
     if (METADATA_KEY_RULE.pattern?.test(key))
       checkText(violations, `${field}[${key.slice(0, 64)}]`, value, { max: MAX_METADATA_VALUE });
   }
+  const bytes = pairs.flat().reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes > MAX_METADATA_BYTES)
+    violations.push({
+      field,
+      description: `has ${bytes} bytes of keys and values: at most ${MAX_METADATA_BYTES} are allowed`,
+    });
 }

@@ -48,6 +48,7 @@ export function boundCalls(http2: Http2Server, bounds: CallBounds): void {
         push: pushCounted,
       });
       stream.on("close", endCall);
+      countEarly(stream as BoundedStream);
       for (const listener of listeners) listener.call(http2, stream, headers, ...rest);
     },
   );
@@ -70,6 +71,17 @@ function refuse(stream: ServerHttp2Stream): void {
 /** One function for all streams, as below: there are thousands, and a closure for each is memory. */
 function endCall(this: ServerHttp2Stream): void {
   (this as BoundedStream)[BOUNDED].call.end();
+}
+
+/** What came together with the headers is there before anybody is told of the stream. */
+function countEarly(stream: BoundedStream): void {
+  const { call, message } = stream[BOUNDED];
+  const early: Buffer | null = stream.readableLength > 0 ? stream.read() : null;
+  if (early) {
+    stream.unshift(early);
+    count(call, message, early);
+  }
+  if (stream.endAfterHeaders || stream.closed) call.release();
 }
 
 /** What comes in is pushed, and nothing else sees it without reading it. */

@@ -5,6 +5,7 @@ import type { CallBounds } from "./call-bounds.js";
 import { capTimeout, parseTimeout } from "./grpc-timeout.js";
 import { boundCalls } from "./http2-calls.js";
 import { guardAgainstPings } from "./http2-pings.js";
+import { guardAgainstResets } from "./http2-resets.js";
 import { guardAgainstSilence } from "./http2-silence.js";
 import { rememberSockets } from "./http2-socket.js";
 import { guardAgainstStalls } from "./http2-stall.js";
@@ -25,6 +26,7 @@ export function guardHttp2(
   http2.updateSettings({ maxHeaderListSize: limits.maxHeaderBytes });
   rememberSockets(http2);
   guardAgainstPings(http2, limits.maxPingsPer10s, clock);
+  guardAgainstResets(http2, limits.maxResets, limits.maxResetsPerSecond, clock);
   guardAgainstSilence(http2, limits, clock);
   guardAgainstStalls(http2, limits.writeStallMs, clock);
   // Before grpc-js reads them: each listener gets the same headers.

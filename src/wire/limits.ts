@@ -42,6 +42,13 @@ export interface WireLimits {
   /** HTTP/2 PINGs of one connection in any 10 s. ENHANCE_YOUR_CALM and the end of it past them. */
   readonly maxPingsPer10s: number;
   /**
+   * HTTP/2 calls in progress that one connection may reset at once. ENHANCE_YOUR_CALM and
+   * the end of it past them. At most 1,000: beyond that, nghttp2 has a bound of its own.
+   */
+  readonly maxResets: number;
+  /** How many more it may reset in each second. At most 33, likewise. */
+  readonly maxResetsPerSecond: number;
+  /**
    * A peer may take nothing of what waits to be sent to it for this long, in ms, for
    * each MiB of a message. HTTP/2: the stream is reset with ENHANCE_YOUR_CALM, which
    * gRPC reads as RESOURCE_EXHAUSTED; HTTP/1.1: the connection is closed.
@@ -83,6 +90,8 @@ export const DEFAULT_LIMITS: WireLimits = {
   idleConnectionMs: 30 * 60_000,
   // grpc-go measures bandwidth with a PING per response, so an honest peer sends thousands.
   maxPingsPer10s: 50_000,
+  maxResets: 900,
+  maxResetsPerSecond: 30,
   writeStallMs: 60_000,
   // Heartbeats come every 5 s by default: who sends them is never asked.
   pingAfterMs: 15_000,

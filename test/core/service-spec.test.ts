@@ -3,6 +3,12 @@ import { describe, expect, it } from "vitest";
 import { DomainError } from "../../src/core/errors.js";
 import { checkServiceSpec, type RawServiceSpec } from "../../src/core/service-spec.js";
 
+/** 16 pairs whose keys and values have 1,024 bytes each. */
+const METADATA_OF_16_KIB = Array.from({ length: 16 }, (_, n) => [
+  `key${String(n).padStart(2, "0")}`,
+  "€".repeat(300) + "x".repeat(119),
+]);
+
 const valid: RawServiceSpec = {
   name: "qBittorrent on the NAS",
   type: "download-client",
@@ -57,6 +63,11 @@ describe("a service spec", () => {
     ],
     ["a metadata key with spaces", { metadata: { "a b": "c" } }, "service.metadata key"],
     ["a long metadata value", { metadata: { a: "x".repeat(1_025) } }, "service.metadata[a]"],
+    [
+      "metadata of 16,385 bytes, some in characters of three",
+      { metadata: { ...Object.fromEntries(METADATA_OF_16_KIB), x: "" } },
+      "service.metadata",
+    ],
     [
       "65 metadata pairs",
       { metadata: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, ""])) },

@@ -24,6 +24,8 @@ export interface Latency {
  */
 export class GoodClient {
   #latencies: number[] = [];
+  /** When each call began that is not answered yet. */
+  readonly #unanswered = new Map<string, number>();
   readonly #failures: string[] = [];
   readonly #losses: string[] = [];
   readonly #running: Promise<void>[] = [];
@@ -83,6 +85,7 @@ export class GoodClient {
   async #repeat(what: string, call: () => Promise<unknown>, eachMs: number): Promise<void> {
     while (!this.#isStopped) {
       const startedAt = monotonicNow();
+      this.#unanswered.set(what, startedAt);
       try {
         await call();
         this.#latencies.push(monotonicNow() - startedAt);
@@ -90,6 +93,7 @@ export class GoodClient {
         if (this.#isStopped) return;
         this.#failures.push(`${what}: ${error}`);
       }
+      this.#unanswered.delete(what);
       await sleep(eachMs);
     }
   }
@@ -99,9 +103,11 @@ export class GoodClient {
     return [...this.#failures, ...this.#losses];
   }
 
-  /** Of the calls since it was asked last. */
+  /** Of the calls since it was asked last. One that still waits counts as if it were answered now. */
   latency(): Latency {
-    const latencies = this.#latencies;
+    const now = monotonicNow();
+    const waits = [...this.#unanswered.values()].map((startedAt) => now - startedAt);
+    const latencies = [...this.#latencies, ...waits];
     this.#latencies = [];
     return {
       calls: latencies.length,

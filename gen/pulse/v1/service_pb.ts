@@ -85,7 +85,8 @@ export type ServiceSpec = Message<"pulse.v1.ServiceSpec"> & {
 
   /**
    * Free text for people and other programs: at most 64 pairs, keys 1 to 64
-   * characters of `A-Z a-z 0-9 . _ / -`, values at most 1,024 characters.
+   * characters of `A-Z a-z 0-9 . _ / -`, values at most 1,024 characters, and all
+   * of them together at most 16,384 bytes of UTF-8.
    * Readable with scope `observe`: never put a secret here.
    *
    * @generated from field: map<string, string> metadata = 8;

@@ -38,6 +38,8 @@ const FORMS: Readonly<Record<string, readonly [begin: Buffer, drip: string]>> = 
   ],
 };
 
+export const SLOW_FORMS = Object.keys(FORMS);
+
 /** Slowloris: what was begun goes on a byte at a time, and never ends. */
 export const slow: Attack = async (config, harvest) => {
   const [begin = Buffer.alloc(0), drip = ""] = FORMS[config.form ?? ""] ?? [];
