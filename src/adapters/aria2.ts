@@ -7,7 +7,12 @@ import { requireVersion } from "./version.js";
 const MIN_VERSION = "1.18.4";
 const UNAUTHORIZED = "Unauthorized";
 
-/** aria2 by JSON-RPC: the secret is the first parameter of every call. It does not tell how much space is free. */
+/**
+ * aria2 by JSON-RPC: the secret is the first parameter of every call, the first one
+ * too, so what answers at its address gets it whether or not it is an aria2. Nothing
+ * that an aria2 with a secret tells without it would show that it is one. It does not
+ * tell how much space is free.
+ */
 export function createAria2Adapter(target: ClientTarget, call: HttpCaller): Adapter {
   const url = `${target.url.replace(/\/+$/, "")}/jsonrpc`;
   const params = target.secret ? [`token:${target.secret}`] : [];

@@ -1,4 +1,3 @@
-import type { Clock } from "../lib/clock.js";
 import {
   type Adapter,
   type AdapterFactory,
@@ -9,7 +8,7 @@ import {
 } from "./adapter.js";
 import { createAria2Adapter } from "./aria2.js";
 import { createHaulAdapter } from "./haul.js";
-import { createHttpCaller } from "./http-call.js";
+import { createHttpClient, type HttpClientOptions } from "./http-call.js";
 import { createQBittorrentAdapter } from "./qbittorrent.js";
 import { withTimeLimit } from "./time-limit.js";
 
@@ -28,16 +27,18 @@ export function isProbeable(kind: string): kind is ProbeableKind {
 }
 
 /** For one that is asked again and again, so that its session is kept. */
-export function createAdapter(target: ClientTarget, clock: Clock): Adapter {
-  const adapter = ADAPTERS[target.kind](target, createHttpCaller(clock));
+export function createAdapter(target: ClientTarget, options: HttpClientOptions): Adapter {
+  const http = createHttpClient(target.url, options);
+  const adapter = ADAPTERS[target.kind](target, http.call);
   const limit = {
-    clock,
+    clock: options.clock,
     timeoutMs: PROBE_TIMEOUT_MS,
     meaning: "it did not answer all that was asked",
   };
   return {
     async probe(signal) {
       try {
+        http.lookAnew();
         return await withTimeLimit(limit, signal, (signal) => adapter.probe(signal));
       } catch (error) {
         signal.throwIfAborted();
@@ -52,14 +53,14 @@ export function createAdapter(target: ClientTarget, clock: Clock): Adapter {
 
 /**
  * Asks a download client once: logs in, and reads version and load. Ends within
- * 14 s, follows no redirect, and reads at most 64 KiB of an answer (32 MiB of a
- * qBittorrent's list of torrents).
+ * 14 s, speaks to the URL's origin alone and follows no redirect, and reads at most
+ * 64 KiB of an answer (32 MiB of a qBittorrent's list of torrents).
  *
  * Never rejects, but with the signal's reason when it aborts.
  */
 export function probeClient(
   target: ClientTarget,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  { signal, ...options }: HttpClientOptions & { readonly signal: AbortSignal },
 ): Promise<Probe> {
-  return createAdapter(target, clock).probe(signal);
+  return createAdapter(target, options).probe(signal);
 }

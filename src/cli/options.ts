@@ -2,6 +2,7 @@ import type { DescEnum } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkTlsOptions, parsePulseAddresses } from "../client/index.js";
 import { hostOf, isUnspecifiedHost } from "../lib/host.js";
+import { isNetwork } from "../lib/probe-address.js";
 import { UsageError } from "./failure.js";
 
 export const DEFAULT_PULSE_URL = "http://127.0.0.1:9696";
@@ -72,6 +73,16 @@ export function parseApiUrl(text: string): string {
       "Give the host's name or address: others cannot reach the unspecified one.",
     );
   return text;
+}
+
+/** Reads networks with commas between, and adds them to those that came before. */
+export function parseNetworks(text: string, before: readonly string[] = []): readonly string[] {
+  const networks = text.split(",").map((network) => network.trim());
+  if (!networks.every(isNetwork))
+    throw new InvalidArgumentError(
+      "Give networks such as 192.168.1.0/24 or fd00::/8, with commas between.",
+    );
+  return [...before, ...networks];
 }
 
 /** Reads a name for people. */

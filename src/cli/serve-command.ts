@@ -6,6 +6,7 @@ import {
   hostPortOption,
   type LogLevel,
   logLevelOption,
+  parseNetworks,
   parseWholeNumber,
   pulseDataOption,
   readSwitch,
@@ -27,6 +28,7 @@ interface ServeOptions extends ServeTlsOptions {
   readonly auditAge?: number;
   readonly historyChanges?: number;
   readonly historyAge?: number;
+  readonly allowProbe?: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -84,6 +86,14 @@ export function serveCommand(): Command {
         .env("PULSE_AUDIT_AGE")
         .argParser(parseDurationOrNever),
     )
+    .addOption(
+      new Option(
+        "--allow-probe <network>",
+        "network such as 192.168.1.0/24 to which `clients test` may go, several with commas between or the option again; default: all but link-local and the like",
+      )
+        .env("PULSE_ALLOW_PROBE")
+        .argParser(parseNetworks),
+    )
     .addOption(logLevelOption("PULSE_LOG_LEVEL"))
     .addHelpText(
       "after",
@@ -93,7 +103,7 @@ Files of TLS are read again when they change, and at SIGHUP; without TLS, SIGHUP
     )
     .action(async (options: ServeOptions) => {
       const { env } = process;
-      const { forgetAfter, historyChanges, historyAge, auditAge } = options;
+      const { forgetAfter, historyChanges, historyAge, auditAge, allowProbe } = options;
       // The arguments may hold a password, and everybody on this host can read them.
       process.title = "pulse serve";
       const log = createLogger(options.logLevel);
@@ -114,6 +124,7 @@ Files of TLS are read again when they change, and at SIGHUP; without TLS, SIGHUP
             ...(historyAge === undefined ? {} : { maxAgeMs: historyAge }),
           },
           requireApproval: options.requireApproval ?? readSwitch("PULSE_REQUIRE_APPROVAL", env),
+          ...(allowProbe === undefined ? {} : { allowProbe }),
           insecure: options.insecure ?? readSwitch("PULSE_INSECURE", env),
           log,
         });

@@ -36,13 +36,13 @@ export interface Duty {
 export function startFronting(options: FrontOptions): Duty {
   const { clock, random } = options;
   const fronting = new Fronting(options.target(), options);
-  let adapter = createAdapter(fronting.target, clock);
+  let adapter = createAdapter(fronting.target, { clock });
 
   async function probe(signal: AbortSignal): Promise<Probe> {
     const target = options.target();
     if (target.url !== fronting.target.url) {
       fronting.moveTo(target);
-      adapter = createAdapter(target, clock);
+      adapter = createAdapter(target, { clock });
     }
     const answer = await adapter.probe(signal);
     if (answer.outcome !== "ok" || options.localDirectory === undefined) return answer;

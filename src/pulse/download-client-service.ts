@@ -28,6 +28,7 @@ import {
 } from "../core/filter.js";
 import { allows } from "../core/token.js";
 import type { Clock } from "../lib/clock.js";
+import type { AddressRule } from "../lib/probe-address.js";
 import type { AuditRecorder } from "./audit-recorder.js";
 import { actorOf, callerOf } from "./authenticate.js";
 import { freshenFor, runFor } from "./caller-registry.js";
@@ -62,13 +63,15 @@ export interface DownloadClientServiceOptions {
   readonly hub: WatchHub<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse>;
   readonly audit: AuditRecorder;
   readonly clock: Clock;
+  /** Which addresses a test may call; left out, all but those that are never called. */
+  readonly addressRule?: AddressRule;
 }
 
 export function createDownloadClientService(
   options: DownloadClientServiceOptions,
 ): ServiceImpl<typeof DownloadClientService> {
-  const { registry, leases, audit, clock } = options;
-  const tester = createEntryTester(registry, audit, clock);
+  const { registry, leases, audit, clock, addressRule } = options;
+  const tester = createEntryTester({ registry, audit, clock, ...(addressRule && { addressRule }) });
 
   /** What an operator's command came to, credentials included: his scope is `admin`. */
   async function run(context: HandlerContext, command: Command<EntryOutcome>) {

@@ -8,6 +8,7 @@ import { DomainError, notFound } from "../core/errors.js";
 import type { CredentialState } from "../core/service.js";
 import type { Clock } from "../lib/clock.js";
 import { inUrl } from "../lib/host.js";
+import { type AddressRule, createProbeRule } from "../lib/probe-address.js";
 import type { AuditRecorder } from "./audit-recorder.js";
 import type { Registry } from "./registry.js";
 
@@ -49,11 +50,20 @@ export interface EntryTester {
   test(id: string, operator: Actor, signal: AbortSignal): Promise<EntryTest>;
 }
 
-export function createEntryTester(
-  registry: Registry,
-  audit: AuditRecorder,
-  clock: Clock,
-): EntryTester {
+export interface EntryTesterOptions {
+  readonly registry: Registry;
+  readonly audit: AuditRecorder;
+  readonly clock: Clock;
+  /** Which addresses may be called; left out, all but those that never are. */
+  readonly addressRule?: AddressRule;
+}
+
+export function createEntryTester({
+  registry,
+  audit,
+  clock,
+  addressRule = createProbeRule(),
+}: EntryTesterOptions): EntryTester {
   let running = 0;
 
   async function probe(
@@ -73,7 +83,7 @@ export function createEntryTester(
     running++;
     try {
       const target = { kind, url: urlOf(facts), username, secret: password };
-      return await probeClient(target, { clock, signal });
+      return await probeClient(target, { clock, addressRule, signal });
     } catch (error) {
       tell(tested, operator, "given up");
       throw error;

@@ -9,6 +9,7 @@ import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
 import { type Clock, systemClock } from "../lib/clock.js";
 import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
+import { createProbeRule } from "../lib/probe-address.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { openPostgresStore } from "../store/postgres.js";
 import { hasSqliteStore, openSqliteStore, sqlitePath } from "../store/sqlite.js";
@@ -76,6 +77,8 @@ export interface PulseOptions {
   readonly auditAgeMs?: number;
   /** How many calls without a valid token an address may make. */
   readonly failedAuthentications?: Partial<FailurePolicy>;
+  /** Networks (CIDR) to which TestDownloadClient may go; left out, all but link-local and the like. */
+  readonly allowProbe?: readonly string[];
   /** For tests. */
   readonly clock?: Clock;
   /** For tests. */
@@ -226,6 +229,7 @@ async function startOn(
           hub: watching.downloadClients,
           audit,
           clock,
+          addressRule: createProbeRule(options.allowProbe),
         }),
         DOWNLOAD_CLIENT_SCOPES,
         guarding,

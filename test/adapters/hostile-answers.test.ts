@@ -1,5 +1,6 @@
 import type { RequestListener } from "node:http";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
+import { gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
 import type { ProbeableKind } from "../../src/adapters/adapter.js";
 import { CALL_TIMEOUT_MS } from "../../src/adapters/http-call.js";
@@ -49,6 +50,54 @@ const HOSTILE: readonly [string, string, RequestListener][] = [
       more();
     },
   ],
+  [
+    "a body that unpacks to a thousand times its size",
+    "wrong-kind",
+    (_, response) =>
+      response
+        .writeHead(200, { "content-encoding": "gzip" })
+        .end(gzipSync(Buffer.alloc(64 * 1024 * 1024, " "))),
+  ],
+  [
+    "a body that is packed though none was asked for",
+    "wrong-kind",
+    (request, response) =>
+      request.headers["accept-encoding"] === "identity"
+        ? response.writeHead(200, { "content-encoding": "br" }).end("v4.5.2")
+        : response.writeHead(500).end(),
+  ],
+];
+
+/** What is no HTTP server, or one without end: what it writes, again and again. */
+const HOSTILE_BYTES: readonly [string, string, string, string][] = [
+  ["headers without end", "wrong-kind", "HTTP/1.1 200 OK\r\n", `x-more: ${"x".repeat(500)}\r\n`],
+  ["one header without end", "wrong-kind", "HTTP/1.1 200 OK\r\nx-more: ", "x".repeat(500)],
+  ["announcements without end", "wrong-kind", "", "HTTP/1.1 102 Processing\r\n\r\n"],
+  [
+    "small chunks without end",
+    "wrong-kind",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+    `4000\r\n${"x".repeat(0x4000)}\r\n`,
+  ],
+  [
+    "a chunk whose length has no end",
+    "wrong-kind",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5",
+    `;${"x".repeat(500)}`,
+  ],
+  [
+    "trailers without end",
+    "wrong-kind",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+    `x-more: ${"x".repeat(500)}\r\n`,
+  ],
+  [
+    "another protocol",
+    "wrong-kind",
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    "x".repeat(500),
+  ],
+  ["no HTTP", "wrong-kind", "SSH-2.0-OpenSSH_9.6\r\n", "x".repeat(500)],
 ];
 
 test.each(KINDS.flatMap((kind) => HOSTILE.map((row) => [kind, ...row] as const)))(
@@ -77,6 +126,53 @@ test.each(KINDS)("%s: a redirect is not followed", async (kind) => {
   expect(followed).toBe(0);
 });
 
+test.each(KINDS.flatMap((kind) => HOSTILE_BYTES.map((row) => [kind, ...row] as const)))(
+  "%s: %s is %s",
+  async (kind, _, outcome, first, more) => {
+    let written = 0;
+    const url = await serveBytes((socket) => {
+      const write = () => {
+        while (!socket.destroyed && socket.write(more)) written += more.length;
+      };
+      socket.on("drain", write);
+      socket.write(first, write);
+    });
+    const probe = await probeOnce(target(kind, url));
+    expect(probe.outcome).toBe(outcome);
+    expect(JSON.stringify(probe)).not.toContain(SECRET);
+    expect(written).toBeLessThan(32 * 1024 * 1024); // what two sockets' buffers may hold
+  },
+);
+
+test.each(
+  KINDS.flatMap((kind) => [
+    [kind, "headers", "HTTP/1.1 200 OK\r\nx-more: "],
+    [kind, "a body", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"],
+  ]),
+)("%s: one that lets %s drip is given 5 s in all", async (kind, _, first) => {
+  const clock = new ManualClock();
+  let drops = 0;
+  const url = await serveBytes((socket) => {
+    socket.write(first);
+    const timer = setInterval(() => {
+      drops += 1;
+      socket.write("x");
+    }, 2);
+    socket.once("close", () => clearInterval(timer));
+  });
+  const probing = probeOnce(target(kind as ProbeableKind, url), clock);
+  for (let passed = 0; passed < CALL_TIMEOUT_MS; passed += CALL_TIMEOUT_MS / 5) {
+    const before = drops;
+    await eventually(() => expect(drops).toBeGreaterThan(before));
+    clock.advanceSync(CALL_TIMEOUT_MS / 5);
+  }
+  expect(await probing).toMatchObject({
+    outcome: "unreachable",
+    message: "it did not answer within 5 s",
+  });
+  expect(clock.pending).toBe(0);
+});
+
 test.each(KINDS)("%s: nobody at the port is unreachable", async (kind) => {
   const probe = await probeOnce(target(kind, `http://127.0.0.1:${await freePort()}`));
   expect(probe).toMatchObject({
@@ -88,14 +184,10 @@ test.each(KINDS)("%s: nobody at the port is unreachable", async (kind) => {
 test.each(KINDS)("%s: one that accepts and stays silent is given 5 s", async (kind) => {
   const clock = new ManualClock();
   let accepted = 0;
-  const server = createServer((socket) => {
+  const url = await serveBytes(() => {
     accepted += 1;
-    onTestFinished(() => void socket.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  const { port } = server.address() as { port: number };
-  const probing = probeOnce(target(kind, `http://127.0.0.1:${port}`), clock);
+  const probing = probeOnce(target(kind, url), clock);
   await eventually(() => expect(accepted).toBe(1));
   clock.advanceSync(CALL_TIMEOUT_MS);
   expect(await probing).toMatchObject({
@@ -104,3 +196,15 @@ test.each(KINDS)("%s: one that accepts and stays silent is given 5 s", async (ki
   });
   expect(clock.pending).toBe(0);
 });
+
+/** Something on loopback that does to each connection as a test likes. Returns its URL. */
+async function serveBytes(onConnection: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    onTestFinished(() => void socket.destroy());
+    socket.on("error", () => {}); // it is cut off
+    onConnection(socket.resume());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+}

@@ -13,7 +13,7 @@ beforeEach(async () => {
 
 const { signal } = new AbortController();
 const adapterFor = (credentials: { username?: string; secret?: string }): Adapter =>
-  createAdapter({ kind: "qbittorrent", url: `${url}/`, ...credentials }, systemClock);
+  createAdapter({ kind: "qbittorrent", url: `${url}/`, ...credentials }, { clock: systemClock });
 const RIGHT = { username: "me", secret: "right" };
 const WRONG = { username: "me", secret: "plain-wrong" };
 
@@ -82,7 +82,10 @@ describe("credentials", () => {
       bodies.push(request.method ?? "");
       response.end("<html>");
     });
-    await createAdapter({ kind: "qbittorrent", url: other, ...RIGHT }, systemClock).probe(signal);
+    await createAdapter(
+      { kind: "qbittorrent", url: other, ...RIGHT },
+      { clock: systemClock },
+    ).probe(signal);
     expect(bodies).toEqual(["GET"]);
   });
 });

@@ -7,6 +7,7 @@ import {
   enumWords,
   parseApiUrl,
   parseHostPort,
+  parseNetworks,
   parsePulseUrl,
   parseWholeNumber,
   readSwitch,
@@ -106,6 +107,17 @@ describe("a whole number", () => {
 
   test.each(["", "0", "101", "-1", "1.5", "1e1", "x"])("%j is refused with its bounds", (text) => {
     expect(() => parseWholeNumber(1, 100)(text)).toThrow("Give a whole number from 1 to 100.");
+  });
+});
+
+describe("networks", () => {
+  test("come with commas between, or one by one", () => {
+    expect(parseNetworks("192.168.1.0/24, fd00::/8")).toEqual(["192.168.1.0/24", "fd00::/8"]);
+    expect(parseNetworks("10.0.0.7", ["fd00::/8"])).toEqual(["fd00::/8", "10.0.0.7"]);
+  });
+
+  test.each(["", "nas", "10.0.0.0/33", "10.0.0.0/8,", "10.0.0.0/8;::/0"])("%j is none", (text) => {
+    expect(() => parseNetworks(text)).toThrow("Give networks such as 192.168.1.0/24");
   });
 });
 

@@ -8,6 +8,7 @@ import { createEntry, deleteEntry, updateEntry } from "../../src/core/entry-comm
 import type { EntryPatch } from "../../src/core/entry-patch.js";
 import { DomainError } from "../../src/core/errors.js";
 import { systemClock } from "../../src/lib/clock.js";
+import { createProbeRule } from "../../src/lib/probe-address.js";
 import { createEntryTester, type EntryTester } from "../../src/pulse/entry-test.js";
 import { StoreUnavailableError } from "../../src/store/store.js";
 import { FakeQBittorrent, reply, serve } from "../adapters/fake-client.js";
@@ -22,7 +23,7 @@ beforeEach(async () => {
   fleet = await Fleet.start();
   client = new FakeQBittorrent();
   audit = recordedAudit();
-  tester = createEntryTester(fleet.registry, audit, systemClock);
+  tester = createEntryTester({ registry: fleet.registry, audit, clock: systemClock });
 });
 
 const run = <Outcome>(command: Command<Outcome>) => fleet.registry.run(command);
@@ -121,6 +122,30 @@ describe("a test that finds", () => {
       credentialState: "unverified",
     });
     expect(found.message).not.toBe("");
+  });
+
+  it("an address that Pulse never calls: UNREACHABLE, with that address and without a call", async () => {
+    const id = await entryAt("http://[fe80::1]:8080");
+    const { outcome, message } = await test(id);
+    expect(outcome).toBe(TestOutcome.UNREACHABLE);
+    expect(message).toBe(
+      "http://[fe80::1]:8080: it is at fe80::1, a link-local address, which Pulse never calls; check that address, and that it can be reached from where Pulse runs",
+    );
+  });
+
+  it("an address outside the networks of --allow-probe: UNREACHABLE, without a call", async () => {
+    const addressRule = createProbeRule(["10.0.0.0/8"]);
+    tester = createEntryTester({
+      registry: fleet.registry,
+      audit,
+      clock: systemClock,
+      addressRule,
+    });
+    const id = await entryAt(await serve(client.listener));
+    const { outcome, message } = await test(id);
+    expect(outcome).toBe(TestOutcome.UNREACHABLE);
+    expect(message).toContain("127.0.0.1, in none of the networks that --allow-probe names");
+    expect(client.paths).toEqual([]);
   });
 
   it("something else: WRONG_KIND", async () => {

@@ -157,7 +157,7 @@ describe("what has come of a message that is not whole", () => {
     const [first, second, third] = [hold(), hold(), hold()];
     await eventually(() => expect(third.rstCode).toBe(11));
     expect([first.closed, second.closed]).toEqual([false, false]);
-    const other = await rawSocket(port, "127.0.0.2");
+    const other = await rawSocket(port, { from: "127.0.0.2" });
     other.socket.write(halfRequest + "x".repeat(500));
     expect(await other.closed).toBeLessThan(2_000);
     first.write(Buffer.alloc(500)); // the rest of it gives it all back
@@ -202,7 +202,7 @@ it("one call of an address more than allowed is RESOURCE_EXHAUSTED, and other ad
   const ask = `${url}/toy.Toy/Ask`;
   const json = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" };
   expect((await fetch(ask, json)).status).toBe(429);
-  const other = await rawSocket(port, "127.0.0.2");
+  const other = await rawSocket(port, { from: "127.0.0.2" });
   other.socket.write(
     "POST /toy.Toy/Ask HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
   );
