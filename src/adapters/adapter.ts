@@ -60,6 +60,14 @@ export interface ProbeFailure {
 export interface Adapter {
   /** Ends within 14 s. Never rejects, but with the signal's reason when it aborts. */
   probe(signal: AbortSignal): Promise<Probe>;
+  /**
+   * Gives the client another secret for the user who is logged in, which is asked for
+   * from then on; absent: this kind has no way to. Ends within 14 s. This adapter goes
+   * on with the session that it has.
+   * @throws ProbeError if it did not, or if there was no answer, so that it may have;
+   *   the signal's reason when it aborts.
+   */
+  changeSecret?(next: string, signal: AbortSignal): Promise<void>;
 }
 
 /**

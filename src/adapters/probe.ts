@@ -35,7 +35,14 @@ export function createAdapter(target: ClientTarget, options: HttpClientOptions):
     timeoutMs: PROBE_TIMEOUT_MS,
     meaning: "it did not answer all that was asked",
   };
+  const { changeSecret } = adapter;
   return {
+    ...(changeSecret && {
+      changeSecret(next: string, signal: AbortSignal) {
+        http.lookAnew();
+        return withTimeLimit(limit, signal, (signal) => changeSecret(next, signal));
+      },
+    }),
     async probe(signal) {
       try {
         http.lookAnew();

@@ -85,6 +85,16 @@ export function createQBittorrentAdapter(target: ClientTarget, call: HttpCaller)
         credentials: session?.by === "login" ? "accepted" : "not-asked",
       };
     },
+    /** Sessions stay, and with them ours. */
+    async changeSecret(next, signal): Promise<void> {
+      requireVersion("qBittorrent", await enter(signal), MIN_VERSION);
+      const body = new URLSearchParams({ json: JSON.stringify({ web_ui_password: next }) });
+      const headers: Record<string, string> = session?.cookie ? { cookie: session.cookie } : {};
+      const request = { method: "POST", headers, body } as const;
+      const answer = await call(`${base}/app/setPreferences`, request, signal);
+      if (answer.status !== 200)
+        throw new ProbeError("unreachable", `it answers HTTP ${answer.status} to a new password`);
+    },
   };
 }
 

@@ -32,10 +32,21 @@ function secretOption(
  * @param prefix as in `addSecretOptions`
  */
 export async function readSecret(command: Command, prefix?: string): Promise<string | undefined> {
+  return (await readSecretAndFile(command, prefix)).secret;
+}
+
+export interface GivenSecret {
+  readonly secret?: string;
+  /** Where it was read from, if that was a file. */
+  readonly file?: string;
+}
+
+/** As `readSecret`, and the file that it came from. */
+export async function readSecretAndFile(command: Command, prefix?: string): Promise<GivenSecret> {
   const password = await readOne(command, "passwordFile", prefix && `${prefix}_PASSWORD`);
   const apiKey = await readOne(command, "apiKeyFile", prefix && `${prefix}_API_KEY`);
   if (password && apiKey) throw new UsageError("give a password or an API key, not both");
-  return password ?? apiKey;
+  return password ?? apiKey ?? {};
 }
 
 /** From the file that was typed, else from the variable, else from the file that a variable names. */
@@ -43,10 +54,10 @@ async function readOne(
   command: Command,
   fileOption: string,
   variable: string | undefined,
-): Promise<string | undefined> {
+): Promise<GivenSecret | undefined> {
   const file: string | undefined = command.getOptionValue(fileOption);
   const wasTyped = command.getOptionValueSource(fileOption) === "cli";
   const given = variable && process.env[variable];
-  if (given && !wasTyped) return given;
-  return file === undefined ? undefined : readSecretFile(file);
+  if (given && !wasTyped) return { secret: given };
+  return file === undefined ? undefined : { secret: await readSecretFile(file), file };
 }

@@ -6,18 +6,19 @@ import {
   probeFrontedClient,
   startHaul,
 } from "../haul/index.js";
-import { addSecretOptions, readSecret } from "./credential-options.js";
+import { addSecretOptions, readSecretAndFile } from "./credential-options.js";
 import { UsageError } from "./failure.js";
 import { createLogger } from "./logger.js";
 import {
   addSecurityOptions,
   type HostPort,
+  haulDataOption,
+  haulNameOption,
   hostPortOption,
   jsonOption,
   type LogLevel,
   logLevelOption,
   parseApiUrl,
-  parseName,
   pulseUrlOption,
   tokenFileOption,
 } from "./options.js";
@@ -55,12 +56,7 @@ export function runCommand(): Command {
     .addOption(pulseUrlOption())
     .addOption(tokenFileOption());
   return addSecurityOptions(command)
-    .addOption(
-      new Option("--name <name>", "name for people; two Hauls on one host need two")
-        .env("HAUL_NAME")
-        .argParser(parseName)
-        .default("haul"),
-    )
+    .addOption(haulNameOption())
     .addOption(
       new Option(
         "--advertise-url <url>",
@@ -70,12 +66,7 @@ export function runCommand(): Command {
         .argParser(parseApiUrl),
     )
     .addOption(hostPortOption("HAUL_LISTEN", "127.0.0.1:9797"))
-    .addOption(
-      new Option(
-        "--data <directory>",
-        "where to keep identity and API key; default $XDG_STATE_HOME/haul/NAME, else ~/.local/state/haul/NAME",
-      ).env("HAUL_DATA"),
-    )
+    .addOption(haulDataOption())
     .addOption(
       new Option("--download-dir <directory>", "where an aria2 that Haul starts puts files").env(
         "HAUL_DOWNLOAD_DIR",
@@ -157,9 +148,15 @@ async function frontedClient(
   const { kind, url, username } = options;
   if (kind && !url) throw new UsageError("--kind needs --url: say where the download client is");
   if (url && !kind) throw new UsageError("--url needs --kind: say what the download client is");
-  const secret = await readSecret(command, VARIABLES);
+  const { secret, file } = await readSecretAndFile(command, VARIABLES);
   if (kind && url)
-    return { kind, url, ...(username ? { username } : {}), ...(secret ? { secret } : {}) };
+    return {
+      kind,
+      url,
+      ...(username ? { username } : {}),
+      ...(secret ? { secret } : {}),
+      ...(file === undefined ? {} : { secretFile: resolve(file) }),
+    };
   if (username || secret)
     throw new UsageError("a user name, password or API key needs --kind and --url");
   return undefined;

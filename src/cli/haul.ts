@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { probeCommand, runCommand } from "./haul-commands.js";
 import { createProgram, runProgram } from "./program.js";
+import { rotateKeyCommand } from "./rotate-command.js";
 
 const program = createProgram(
   "haul",
   "The agent beside a download client: registers it with Pulse and keeps it alive there.",
 );
-program.addCommand(runCommand()).addCommand(probeCommand());
+program.addCommand(runCommand()).addCommand(probeCommand()).addCommand(rotateKeyCommand());
 await runProgram(program);

@@ -160,6 +160,20 @@ export function addSecurityOptions(command: Command): Command {
     );
 }
 
+export function haulNameOption(): Option {
+  return new Option("--name <name>", "name for people; two Hauls on one host need two")
+    .env("HAUL_NAME")
+    .argParser(parseName)
+    .default("haul");
+}
+
+export function haulDataOption(): Option {
+  return new Option(
+    "--data <directory>",
+    "where to keep identity and API key; default $XDG_STATE_HOME/haul/NAME, else ~/.local/state/haul/NAME",
+  ).env("HAUL_DATA");
+}
+
 export function pulseDataOption(): Option {
   return new Option(
     "--data <directory>",

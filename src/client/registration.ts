@@ -147,6 +147,11 @@ export interface Registration {
   readonly state: RegistrationState;
   /** Undefined until the first success. */
   readonly grant: Grant | undefined;
+  /**
+   * The credentials that Pulse has acknowledged last; undefined until the first success.
+   * After an `update`, who may give up the credentials from before waits until they are here.
+   */
+  readonly acknowledged: ServiceCredentials | undefined;
   /** Calls `listener` for every event from now on; returns what ends that. A listener that throws is ignored. */
   subscribe(listener: (event: RegistrationEvent) => void): () => void;
   /**

@@ -105,6 +105,10 @@ class Session implements Registration {
     return this.#grant;
   }
 
+  get acknowledged(): ServiceCredentials | undefined {
+    return this.#grant && this.#granted.credentials;
+  }
+
   subscribe(listener: (event: RegistrationEvent) => void): () => void {
     // Wrapped, so that one function subscribed twice is called, and ended, twice.
     const own = (event: RegistrationEvent) => listener(event);

@@ -21,11 +21,13 @@ export async function readOrCreateKey(
   return key;
 }
 
-/** Whether the headers hold the key, as `x-api-key` or as bearer token. Takes as long for any wrong key. */
-export function holdsKey(headers: IncomingHttpHeaders, key: string): boolean {
+/** Whether the headers hold one of the keys, as `x-api-key` or as bearer token. Takes as long for any wrong key. */
+export function holdsKey(headers: IncomingHttpHeaders, keys: readonly string[]): boolean {
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1];
-  const given = headers["x-api-key"] ?? bearer ?? "";
-  return timingSafeEqual(digest(String(given)), digest(key));
+  const given = digest(String(headers["x-api-key"] ?? bearer ?? ""));
+  let holds = false;
+  for (const key of keys) holds = timingSafeEqual(given, digest(key)) || holds;
+  return holds;
 }
 
 function digest(text: string): Buffer {

@@ -1,11 +1,14 @@
 import {
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   type RequestListener,
   type ServerResponse,
 } from "node:http";
 import { isIPv6 } from "node:net";
-import { holdsKey } from "./api-key.js";
+import { answer } from "./api-answer.js";
+import { createRotateRoute } from "./rotate-route.js";
+import type { Rotate } from "./rotation.js";
 import { StartError } from "./start-error.js";
 
 const HEADERS_TIMEOUT_MS = 5_000;
@@ -18,9 +21,14 @@ export interface ApiOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  readonly key: string;
+  /** Whether the headers hold a key that opens this. */
+  readonly accepts: (headers: IncomingHttpHeaders) => boolean;
   /** What `GET /api/status` answers; no secrets. */
   readonly status: () => object;
+  /** What `POST /api/rotate-key` does; undefined while it cannot be done yet. */
+  readonly rotate: () => Rotate | undefined;
+  /** Host names, besides addresses and `localhost`, by which callers may know this one. */
+  readonly hostNames?: readonly string[];
 }
 
 export interface Api {
@@ -29,15 +37,36 @@ export interface Api {
   close(): Promise<void>;
 }
 
+interface Route {
+  readonly methods: readonly string[];
+  readonly handle: RequestListener;
+}
+
 /**
- * Haul's HTTP API: `GET /health` for everybody, `GET /api/status` for who has the key.
+ * Haul's HTTP API: `GET /health` for everybody; `GET /api/status` and
+ * `POST /api/rotate-key` for who has the key.
  * @throws StartError if the address cannot be bound.
  */
-export async function startApi({ host, port, key, status }: ApiOptions): Promise<Api> {
-  const routes: Readonly<Record<string, RequestListener>> = {
-    "/health": (_, response) => answer(response, 200, { status: "ok" }),
-    "/api/status": (request, response) =>
-      holdsKey(request.headers, key) ? answer(response, 200, status()) : refuseKey(response),
+export async function startApi(options: ApiOptions): Promise<Api> {
+  const { host, port, accepts, status, rotate, hostNames = [] } = options;
+  const withKey =
+    (handle: RequestListener): RequestListener =>
+    (request, response) =>
+      accepts(request.headers) ? handle(request, response) : refuseKey(response);
+  const reading = ["GET", "HEAD"];
+  const routes: Readonly<Record<string, Route>> = {
+    "/health": {
+      methods: reading,
+      handle: (_, response) => answer(response, 200, { status: "ok" }),
+    },
+    "/api/status": {
+      methods: reading,
+      handle: withKey((_, response) => answer(response, 200, status())),
+    },
+    "/api/rotate-key": {
+      methods: ["POST"],
+      handle: withKey(createRotateRoute({ rotate, hostNames: [host, ...hostNames] })),
+    },
   };
   const server = createServer(
     {
@@ -66,21 +95,21 @@ export async function startApi({ host, port, key, status }: ApiOptions): Promise
 }
 
 function route(
-  routes: Readonly<Record<string, RequestListener>>,
+  routes: Readonly<Record<string, Route>>,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
   const path = request.url?.split("?", 1)[0] ?? "";
-  const handle = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (!handle) {
+  const found = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  if (!found) {
     answer(response, 404, { error: "there is nothing here: see /health and /api/status" });
-  } else if (request.method !== "GET" && request.method !== "HEAD") {
-    response.setHeader("allow", "GET, HEAD");
-    answer(response, 405, { error: "only GET works here" });
+  } else if (!found.methods.includes(request.method ?? "")) {
+    response.setHeader("allow", found.methods.join(", "));
+    answer(response, 405, { error: `only ${found.methods[0]} works here` });
   } else {
-    handle(request, response);
+    found.handle(request, response);
   }
-  // A body was not asked for and is not read: the connection ends after the answer.
+  // What of a body was not asked for is not read: the connection ends after the answer.
   response.once("finish", () => {
     if (!request.complete) request.destroy();
   });
@@ -90,17 +119,6 @@ function refuseKey(response: ServerResponse): void {
   response.setHeader("www-authenticate", "Bearer");
   const where = "it is in the file api.key of Haul's state directory";
   answer(response, 401, { error: `send Haul's API key as X-Api-Key or as bearer token: ${where}` });
-}
-
-function answer(response: ServerResponse, status: number, body: object): void {
-  const text = `${JSON.stringify(body)}\n`;
-  response.writeHead(status, {
-    "content-type": "application/json; charset=utf-8",
-    "content-length": Buffer.byteLength(text),
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-  });
-  response.end(text);
 }
 
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): StartError {

@@ -10,6 +10,8 @@ export const FRONTABLE_KINDS = ["aria2", "qbittorrent"] as const satisfies reado
 /** A download client that Haul was told to front. */
 export interface FrontedClient extends ClientTarget {
   readonly kind: (typeof FRONTABLE_KINDS)[number];
+  /** File that the secret was read from, whose one line it is; a new one is written there. */
+  readonly secretFile?: string;
 }
 
 /** @throws StartError if this kind or address cannot be fronted. */

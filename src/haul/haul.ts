@@ -1,12 +1,18 @@
 import { join } from "node:path";
+import type { ServiceCredentials } from "../client/index.js";
 import { type Clock, systemClock } from "../lib/clock.js";
+import { hostOf } from "../lib/host.js";
 import { type Random, systemRandom } from "../lib/random.js";
+import { removeAddress, writeAddress } from "./address-file.js";
 import { startApi } from "./api.js";
+import { changeAria2Secret } from "./aria2-rotation.js";
+import { createClientSecret } from "./client-secret.js";
 import { type Duty, type FrontOptions, startFronting } from "./front.js";
 import { checkClientUrl } from "./fronted-client.js";
 import { checkHaulOptions, type HaulOptions } from "./options.js";
 import { startOwnAria2 } from "./own-aria2.js";
 import { createRegister, type Register } from "./registrar.js";
+import { isTold, oneAtATime, type Rotate } from "./rotation.js";
 import { type HaulState, openState } from "./state.js";
 import { describeStatus } from "./status.js";
 
@@ -30,12 +36,16 @@ export interface Haul {
 export async function startHaul(options: HaulOptions): Promise<Haul> {
   const { clock = systemClock, random = systemRandom, version = "", name, pulse, log } = options;
   checkHaulOptions(options);
-  const state = await openState(options.stateDirectory, random);
+  const { stateDirectory } = options;
+  const state = await openState(stateDirectory, { random, clock, log });
   const about = { name, version, pulse, instanceId: state.identity.instanceId };
   let duty: Duty | undefined;
+  let rotate: Rotate | undefined;
   const api = await startApi({
     ...options.listen,
-    key: state.apiKey,
+    accepts: (headers) => state.keys.accepts(headers),
+    rotate: () => rotate,
+    hostNames: options.advertiseUrl ? [hostOf(new URL(options.advertiseUrl))] : [],
     status: () =>
       describeStatus(about, duty?.status() ?? { registration: undefined, client: undefined }),
   });
@@ -43,16 +53,31 @@ export async function startHaul(options: HaulOptions): Promise<Haul> {
   try {
     const register = createRegister(options, clock, random);
     duty = await startDuty({ options, state, clock, random, register, apiUrl: api.url });
+    rotate = oneAtATime(duty.rotate);
+    await writeAddress(stateDirectory, api.url);
   } catch (error) {
+    await duty?.stop();
+    await state.keys.close();
     await api.close();
     throw error;
   }
   const started = duty;
   let closing: Promise<void> | undefined;
+
+  async function stopAll(): Promise<void> {
+    try {
+      await started.stop();
+    } finally {
+      await removeAddress(stateDirectory, api.url);
+      await state.keys.close();
+      await api.close();
+    }
+  }
+
   return {
     url: api.url,
     close() {
-      closing ??= started.stop().finally(() => api.close());
+      closing ??= stopAll();
       return closing;
     },
   };
@@ -77,14 +102,20 @@ interface Setting {
 
 /** Fronts the download client given, else an aria2 of our own, else registers Haul itself. */
 async function startDuty(setting: Setting): Promise<Duty> {
-  const { client, stateDirectory, downloadDirectory, environment } = setting.options;
+  const { client, stateDirectory, downloadDirectory, environment, log } = setting.options;
   if (client) {
     const { advertiseUrl } = setting.options;
-    const given = { target: () => client, localDirectory: undefined, firstInMs: 0 };
+    const secret = await createClientSecret(client, { ...setting, stateDirectory, log });
+    const given = {
+      target: () => secret.target,
+      settle: secret.settle,
+      changeSecret: secret.change,
+      localDirectory: undefined,
+      firstInMs: 0,
+    };
     return front(setting, given, advertiseUrl);
   }
   const localDirectory = downloadDirectory ?? join(stateDirectory, "downloads");
-  const { log } = setting.options;
   const aria2 = await startOwnAria2({
     ...setting,
     stateDirectory,
@@ -99,11 +130,12 @@ async function startDuty(setting: Setting): Promise<Duty> {
   if (setting.options.advertiseUrl) log.warn({ detail: NOT_ADVERTISED }, "haul.advertise-ignored");
   const duty = front(setting, {
     target: () => aria2.target,
+    changeSecret: (_, signal) => changeAria2Secret(aria2, setting.clock, signal),
     localDirectory,
     firstInMs: ARIA2_STARTS_IN_MS,
   });
   return {
-    status: duty.status,
+    ...duty,
     async stop() {
       await duty.stop(); // first: no manager should be sent to an aria2 that is going
       await aria2.stop();
@@ -113,7 +145,7 @@ async function startDuty(setting: Setting): Promise<Duty> {
 
 function front(
   { options, clock, random, register }: Setting,
-  client: Pick<FrontOptions, "target" | "localDirectory" | "firstInMs">,
+  client: Pick<FrontOptions, "target" | "settle" | "changeSecret" | "localDirectory" | "firstInMs">,
   advertiseUrl?: string,
 ): Duty {
   const { name, log } = options;
@@ -134,7 +166,8 @@ function front(
 }
 
 /** With nothing to front, Haul's own API is what is registered, with its own key. */
-function registerItself({ options, state, register, apiUrl }: Setting): Duty {
+function registerItself({ options, state, register, apiUrl, clock }: Setting): Duty {
+  const { keys } = state;
   const url = options.advertiseUrl ?? apiUrl;
   if (!options.advertiseUrl)
     checkClientUrl(url, `--listen ${options.listen.host} without --advertise-url`);
@@ -147,10 +180,20 @@ function registerItself({ options, state, register, apiUrl }: Setting): Duty {
       healthUrl: `${url.replace(/\/+$/, "")}/health`,
       ...(options.version && { version: options.version }),
     },
-    { username: "", apiKey: state.apiKey, state: "verified" },
+    credentialsOf(keys.current),
   );
+  registration.subscribe(() => keys.acknowledge(registration.acknowledged?.apiKey ?? ""));
   return {
     status: () => ({ registration, client: undefined }),
+    async rotate(overlapMs, signal) {
+      await keys.rotate(overlapMs);
+      registration.update({ credentials: credentialsOf(keys.current) });
+      return { what: "api-key", pulse: await isTold(registration, keys.current, clock, signal) };
+    },
     stop: () => registration.close(),
   };
+}
+
+function credentialsOf(key: string): ServiceCredentials {
+  return { username: "", apiKey: key, state: "verified" };
 }

@@ -8,10 +8,13 @@ import { type Clock, sleep } from "../lib/clock.js";
 import { makeDirectory } from "../lib/directory.js";
 import type { Log } from "../lib/log.js";
 import { readOrCreatePrivateFile, writePrivateFile } from "../lib/private-file.js";
-import type { Random } from "../lib/random.js";
+import { type Random, randomSecret } from "../lib/random.js";
 import { readOrCreateKey } from "./api-key.js";
 import { aria2Config } from "./aria2-config.js";
 import { StartError } from "./start-error.js";
+
+/** In the state directory. */
+export const SECRET_FILE = "aria2.secret";
 
 const RESTART = { baseMs: 1_000, factor: 2, capMs: 30_000 };
 /** A run as long as this was a good one. */
@@ -33,6 +36,11 @@ export interface OwnAria2Options {
 export interface OwnAria2 {
   /** Where it is now: after a restart it may have another port. */
   readonly target: ClientTarget;
+  /**
+   * Ends it and starts it again with a new secret, since it takes one at its start alone.
+   * What it was downloading goes on. It may need a moment until it answers.
+   */
+  changeSecret(): Promise<void>;
   /** Ends it, by force after 3 s. */
   stop(): Promise<void>;
 }
@@ -46,7 +54,8 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
   const { stateDirectory, downloadDirectory, log, clock, random } = options;
   if (!(await isInstalled(options.environment))) return undefined;
   const stopping = new AbortController();
-  const secret = await readOrCreateKey(stateDirectory, "aria2.secret", random);
+  let secret = await readOrCreateKey(stateDirectory, SECRET_FILE, random);
+  let replacing: Promise<void> | undefined;
   const sessionFile = join(stateDirectory, "aria2.session");
   const configFile = join(stateDirectory, "aria2.conf");
   let port = 0;
@@ -82,6 +91,10 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
       const startedAt = clock.now();
       const reason = await endOf(child);
       if (stopping.signal.aborted) return;
+      if (replacing) {
+        await replacing;
+        continue;
+      }
       if (clock.now() - startedAt > QUIET_MS) backoff = createBackoff(RESTART);
       const retryInMs = Math.round(backoff.delayMs(random.next()));
       backoff = backoff.next();
@@ -108,10 +121,25 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
     await chmod(sessionFile, 0o600).catch(() => {}); // it may be gone
   }
 
+  async function replace(): Promise<void> {
+    const next = randomSecret(random);
+    // First: whatever ends us from here on, the next start has a secret, and registers it.
+    await writePrivateFile(join(stateDirectory, SECRET_FILE), `${next}\n`);
+    secret = next;
+    await end();
+    if (!stopping.signal.aborted) await startAgain();
+  }
+
   log.info({ pid: child.pid, port, downloadDirectory }, "haul.aria2-started");
   return {
     get target(): ClientTarget {
       return { kind: "aria2", url: `http://127.0.0.1:${port}`, secret };
+    },
+    changeSecret() {
+      replacing ??= replace().finally(() => {
+        replacing = undefined;
+      });
+      return replacing;
     },
     async stop() {
       stopping.abort();

@@ -1,6 +1,7 @@
-import type { RequestListener } from "node:http";
+import type { IncomingHttpHeaders, RequestListener } from "node:http";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startApi } from "../../src/haul/api.js";
+import { holdsKey } from "../../src/haul/api-key.js";
 import { type AboutHaul, describeStatus } from "../../src/haul/status.js";
 import { probeOnce, reply, serve } from "./fake-client.js";
 
@@ -10,7 +11,14 @@ const KEY = "the-key-of-this-haul";
 async function startHaulApi(about: Partial<AboutHaul> = {}): Promise<string> {
   const all = { name: "haul", version: "1.2.3", instanceId: "an-id", pulse: "http://p", ...about };
   const status = () => describeStatus(all, { registration: undefined, client: undefined });
-  const api = await startApi({ host: "127.0.0.1", port: 0, key: KEY, status });
+  const accepts = (headers: IncomingHttpHeaders) => holdsKey(headers, [KEY]);
+  const api = await startApi({
+    host: "127.0.0.1",
+    port: 0,
+    status,
+    accepts,
+    rotate: () => undefined,
+  });
   onTestFinished(() => api.close());
   return api.url;
 }

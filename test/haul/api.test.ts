@@ -1,14 +1,24 @@
-import { request } from "node:http";
+import { type IncomingHttpHeaders, request } from "node:http";
 import { createServer } from "node:net";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { startApi } from "../../src/haul/api.js";
+import { holdsKey } from "../../src/haul/api-key.js";
+import type { Rotate } from "../../src/haul/rotation.js";
 import { StartError } from "../../src/haul/start-error.js";
 
 const KEY = "the-key-of-this-haul";
+const accepts = (headers: IncomingHttpHeaders) => holdsKey(headers, [KEY]);
+let rotations: number[];
+let rotate: () => Rotate | undefined;
 let url: string;
 beforeEach(async () => {
+  rotations = [];
+  rotate = () => async (overlapMs) => {
+    rotations.push(overlapMs);
+    return { what: "api-key", pulse: "told" };
+  };
   const status = () => ({ name: "haul" });
-  const api = await startApi({ host: "127.0.0.1", port: 0, key: KEY, status });
+  const api = await startApi({ host: "127.0.0.1", port: 0, accepts, rotate, status });
   ({ url } = api);
   onTestFinished(() => api.close());
 });
@@ -73,7 +83,7 @@ describe("Haul's API", () => {
   });
 
   it("closes with a connection open", async () => {
-    const api = await startApi({ host: "127.0.0.1", port: 0, key: KEY, status: () => ({}) });
+    const api = await startApi({ host: "127.0.0.1", port: 0, accepts, rotate, status: () => ({}) });
     await fetch(`${api.url}/health`);
     await api.close();
     await expect(fetch(`${api.url}/health`)).rejects.toThrow();
@@ -84,7 +94,7 @@ describe("Haul's API", () => {
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     onTestFinished(() => void taken.close());
     const { port } = taken.address() as { port: number };
-    const starting = startApi({ host: "127.0.0.1", port, key: KEY, status: () => ({}) });
+    const starting = startApi({ host: "127.0.0.1", port, accepts, rotate, status: () => ({}) });
     await expect(starting).rejects.toThrow(StartError);
     await expect(starting).rejects.toThrow(
       `cannot listen on 127.0.0.1:${port}: the port is in use: stop the program that has it, or give another with --listen`,

@@ -29,6 +29,7 @@ beforeEach(() => {
   const registration: Registration = {
     state: "registered",
     grant: undefined,
+    acknowledged: undefined,
     subscribe: () => () => {},
     update: ({ service, credentials }) =>
       void told.push(["update", service?.version, service?.apiUrl, credentials?.state]),

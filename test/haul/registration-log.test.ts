@@ -22,6 +22,7 @@ beforeEach(() => {
   const registration: Registration = {
     state: "connecting",
     grant: undefined,
+    acknowledged: undefined,
     subscribe(listener) {
       emit = listener;
       return () => {};

@@ -1,0 +1,64 @@
+import type { Registration } from "../client/index.js";
+import { type Clock, sleep } from "../lib/clock.js";
+
+/** A secret cannot be changed, and nothing was; the message says why and what to do. */
+export class RotationRefused extends Error {
+  override readonly name = "RotationRefused";
+}
+
+/** A secret was to be changed, and something else is wrong now; the message says what. */
+export class RotationFailed extends Error {
+  override readonly name = "RotationFailed";
+}
+
+/** What became of a rotation. */
+export interface Rotated {
+  /** What has changed: Haul's own key, or the secret of the download client that it fronts. */
+  readonly what: "api-key" | "aria2" | "qbittorrent";
+  /** `told`: Pulse has acknowledged it. `waiting`: it will be told as soon as it can be reached. */
+  readonly pulse: "told" | "waiting";
+}
+
+/**
+ * Changes the secret that is registered, and tells Pulse. One at a time.
+ * @param overlapMs how long the secret before is accepted too, where that is possible
+ * @throws RotationRefused, RotationFailed; the signal's reason
+ */
+export type Rotate = (overlapMs: number, signal: AbortSignal) => Promise<Rotated>;
+
+/** Pulse answers well within that if it is there. */
+const ACKNOWLEDGED_WITHIN_MS = 5_000;
+
+/** Whether Pulse has acknowledged that key within 5 s. */
+export async function isTold(
+  registration: Registration,
+  apiKey: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Rotated["pulse"]> {
+  const ending = new AbortController();
+  const has = () => registration.acknowledged?.apiKey === apiKey;
+  const unsubscribe = registration.subscribe(() => {
+    if (has()) ending.abort();
+  });
+  try {
+    if (!has())
+      await sleep(clock, ACKNOWLEDGED_WITHIN_MS, AbortSignal.any([signal, ending.signal]));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!ending.signal.aborted) throw error;
+  } finally {
+    unsubscribe();
+  }
+  return has() ? "told" : "waiting";
+}
+
+/** The next begins when the one before has ended. */
+export function oneAtATime(rotate: Rotate): Rotate {
+  let before: Promise<unknown> = Promise.resolve();
+  return (overlapMs, signal) => {
+    const rotated = before.then(() => rotate(overlapMs, signal));
+    before = rotated.catch(() => {});
+    return rotated;
+  };
+}
