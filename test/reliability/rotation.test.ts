@@ -1,9 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type DownloadClient, type Watch, watchDownloadClients } from "../../src/client/index.js";
-import { startQBittorrent, versionByEntry } from "../support/download-clients.js";
-import { eventually } from "../support/eventually.js";
+import { startQBittorrent } from "../support/download-clients.js";
 import { figure } from "../support/figures.js";
+import { LogIns, median, outcomeOf } from "../support/log-ins.js";
 import { type Members, monotonicNow } from "../support/members.js";
 import { isMissing } from "../support/missing.js";
 import { RotatingService, type Rotation } from "../support/rotating-service.js";
@@ -13,90 +11,8 @@ const ROTATIONS = 10;
 const CHANGES_PER_SECOND = 120;
 const CLIENT = "box";
 
-/** One log-in of a consumer, with what its watch said when it began. */
-interface LogIn {
-  readonly beganAt: number;
-  readonly endedAt: number;
-  readonly isGood: boolean;
-}
-
-/** Logs in with what `current()` says, again and again, and not from one session to the next. */
-class Consumer {
-  readonly logIns: LogIn[] = [];
-  readonly #watch: Watch<DownloadClient>;
-  readonly #toldAt = new Map<string, number>();
-  readonly #working: Promise<unknown>;
-
-  constructor(stack: Stack) {
-    this.#watch = watchDownloadClients({ pulse: stack.url, token: () => stack.token() });
-    this.#working = Promise.all([this.#listen(), this.#logInForEver()]);
-  }
-
-  /** When the watch told of that password; waits until it has. */
-  told(password: string): Promise<number> {
-    return eventually(() => {
-      const at = this.#toldAt.get(password);
-      if (at === undefined) throw new Error("the watch has not told of the password");
-      return at;
-    });
-  }
-
-  /** Resolves when that many more log-ins have ended well. */
-  async more(count: number): Promise<void> {
-    const good = () => this.logIns.filter(({ isGood }) => isGood).length;
-    const enough = good() + count;
-    await eventually(() => expect(good()).toBeGreaterThanOrEqual(enough));
-  }
-
-  async stop(): Promise<void> {
-    await this.#watch.close();
-    await this.#working;
-  }
-
-  async #listen(): Promise<void> {
-    for await (const event of this.#watch)
-      if (event.type === "put" && event.item.name === CLIENT)
-        this.#toldAt.set(event.item.password, monotonicNow());
-  }
-
-  async #logInForEver(): Promise<void> {
-    for (;;) {
-      const view = this.#watch.current();
-      if (view.state === "closed") return;
-      const entry = view.items.find(({ name }) => name === CLIENT);
-      if (entry) await this.#logIn(entry);
-      await sleep(50);
-    }
-  }
-
-  async #logIn(entry: DownloadClient): Promise<void> {
-    const beganAt = monotonicNow();
-    const isGood = await versionByEntry(entry).then(
-      () => true,
-      () => false,
-    );
-    this.logIns.push({ beganAt, endedAt: monotonicNow(), isGood });
-  }
-}
-
 /** When a password changed at the client, and when the consumer's watch told of it. */
 type Told = Rotation & { readonly toldAt: number };
-
-/** What a rotation did to the log-ins that ended between it and the next one. */
-function outcomeOf({ askedAt, toldAt }: Told, logIns: readonly LogIn[]) {
-  const delayMs = toldAt - askedAt;
-  const bad = logIns.filter(({ isGood }) => !isGood);
-  const [first, last] = [bad[0], bad.at(-1)];
-  const again = logIns.find(({ isGood, beganAt }) => isGood && beganAt > (last?.beganAt ?? 0));
-  if (!first || !last || !again) return { bad, delayMs, failingMs: 0, turnMs: 0 };
-  return {
-    bad,
-    delayMs,
-    failingMs: again.beganAt - Math.max(first.beganAt, askedAt),
-    /** One log-in and the pause after it. */
-    turnMs: again.beganAt - last.beganAt,
-  };
-}
 
 /** Members that change all the time, until the test ends. */
 function churn(members: Members): void {
@@ -107,10 +23,6 @@ function churn(members: Members): void {
     members.command({ do: "update", member, change: { credentials: { apiKey: `key ${n}` } } });
   }, 1_000 / CHANGES_PER_SECOND);
   onTestFinished(() => clearInterval(timer));
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 describe.skipIf(isMissing("qbittorrent-nox"))("a real qBittorrent", { timeout: 120_000 }, () => {
@@ -130,7 +42,7 @@ describe.skipIf(isMissing("qbittorrent-nox"))("a real qBittorrent", { timeout: 1
     const members = await stack.startMembers({ prefix: "other", count: 40 });
     await members.areRegistered();
     churn(members);
-    const consumer = new Consumer(stack);
+    const consumer = new LogIns(stack, CLIENT);
     onTestFinished(() => consumer.stop());
     await consumer.more(2);
 

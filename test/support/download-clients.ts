@@ -88,6 +88,11 @@ export async function versionByEntry(entry: DownloadClient): Promise<string> {
     const { result } = (await response.json()) as { result: { version: string } };
     return result.version;
   }
+  if (kind === "haul") {
+    const status = await fetch(`${base}/api/status`, { headers: { "x-api-key": password } });
+    if (!status.ok) throw new Error(`the login failed: ${status.status}`);
+    return ((await status.json()) as { version: string }).version;
+  }
   const body = new URLSearchParams({ username, password });
   const login = await fetch(`${base}/api/v2/auth/login`, { method: "POST", body });
   const cookie = login.headers.get("set-cookie")?.split(";", 1)[0] ?? "";
