@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmod } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { ClientTarget } from "../adapters/adapter.js";
 import { createBackoff } from "../lib/backoff.js";
-import { type Clock, sleep } from "../lib/clock.js";
+import { type Clock, repeat, sleep } from "../lib/clock.js";
 import { makeDirectory } from "../lib/directory.js";
 import type { Log } from "../lib/log.js";
 import { readOrCreatePrivateFile, writePrivateFile } from "../lib/private-file.js";
@@ -21,6 +21,7 @@ const RESTART = { baseMs: 1_000, factor: 2, capMs: 30_000 };
 const QUIET_MS = 60_000;
 /** Enough to say goodbye to its peers and write its session. */
 const STOP_TIMEOUT_MS = 3_000;
+const WAKE_EVERY_MS = 10;
 
 export interface OwnAria2Options {
   readonly stateDirectory: string;
@@ -126,7 +127,8 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
     // First: whatever ends us from here on, the next start has a secret, and registers it.
     await writePrivateFile(join(stateDirectory, SECRET_FILE), `${next}\n`);
     secret = next;
-    await end();
+    const waking = repeat(clock, WAKE_EVERY_MS, () => wake(port));
+    await end().finally(() => waking.cancel());
     if (!stopping.signal.aborted) await startAgain();
   }
 
@@ -176,6 +178,12 @@ function endOf(child: ChildProcess): Promise<string> {
     child.signalCode ? `ended by ${child.signalCode}` : `ended with exit code ${child.exitCode}`;
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(say());
   return new Promise((resolve) => child.once("exit", () => resolve(say())));
+}
+
+/** One that has nothing to do looks once a second whether it was told to end, or when somebody comes. */
+function wake(port: number): void {
+  const socket = connect({ port, host: "127.0.0.1" }, () => socket.destroy());
+  socket.on("error", () => {}); // it is gone
 }
 
 /** `preferred` if it is free on loopback, else another. */
