@@ -24,6 +24,12 @@ interface OldKey {
   readonly endsAt?: number;
 }
 
+/** An old key of this process. The wall clock, which may jump, counts at a start only. */
+interface RunningKey extends OldKey {
+  /** When it ends, as `clock.now()` tells it; infinite: not yet known. */
+  readonly dueAt: number;
+}
+
 export interface KeyRingOptions {
   readonly random: Random;
   readonly clock: Clock;
@@ -63,12 +69,11 @@ export async function openKeyRing(
   const path = join(directory, OLD_KEYS_FILE);
   let current = await readOrCreateKey(directory, KEY_FILE, random);
   // The newest may be among them, if a rotation was cut off before it had begun.
-  let old = (await readOldKeys(path)).filter(({ key }) => key !== current);
+  let old = (await readOldKeys(path))
+    .filter(({ key }) => key !== current)
+    .map((each) => running(each, clock));
   let writing: Promise<void> = Promise.resolve();
   let timer: Timer | undefined;
-
-  const restMs = ({ endsAt, overlapMs }: OldKey) =>
-    endsAt === undefined ? Number.POSITIVE_INFINITY : Math.min(endsAt - clock.wallNow(), overlapMs); // the wall clock may have been set back
 
   /** One after the other: what is written last is the newest. */
   function write(work: () => Promise<void>): Promise<void> {
@@ -84,19 +89,20 @@ export async function openKeyRing(
 
   const writeOld = () =>
     old.length > 0
-      ? writePrivateFile(path, `${JSON.stringify(old, undefined, 2)}\n`)
+      ? writePrivateFile(path, `${JSON.stringify(old.map(stored), undefined, 2)}\n`)
       : rm(path, { force: true });
 
   function endThoseDue(): void {
     timer?.cancel();
-    const left = old.filter((each) => restMs(each) > 0);
+    const now = clock.now();
+    const left = old.filter(({ dueAt }) => dueAt > now);
     if (left.length < old.length) {
       old = left;
       log.info({ accepted: old.length }, "haul.old-key-ended");
       write(writeOld).catch(() => {}); // it is logged, and looked at again at the next start
     }
-    const nextMs = Math.min(...old.map(restMs));
-    if (nextMs < Number.POSITIVE_INFINITY) timer = clock.setTimer(nextMs, endThoseDue);
+    const nextAt = Math.min(...old.map(({ dueAt }) => dueAt));
+    if (nextAt < Number.POSITIVE_INFINITY) timer = clock.setTimer(nextAt - now, endThoseDue);
   }
 
   endThoseDue();
@@ -112,7 +118,7 @@ export async function openKeyRing(
             `${MAX_OLD_KEYS} keys from before are still accepted: wait until they end, or until Pulse is there to be told`,
           );
         const before = old;
-        old = [...old, { key: current, overlapMs }];
+        old = [...old, running({ key: current, overlapMs }, clock)];
         const next = randomSecret(random);
         try {
           await writeOld();
@@ -126,7 +132,10 @@ export async function openKeyRing(
     acknowledge(key) {
       if (key !== current || old.every(({ endsAt }) => endsAt !== undefined)) return;
       const now = clock.wallNow();
-      old = old.map((each) => ({ ...each, endsAt: each.endsAt ?? now + each.overlapMs }));
+      old = old.map((each) => {
+        const { endsAt = now + each.overlapMs } = each;
+        return each.endsAt === undefined ? running({ ...each, endsAt }, clock) : each;
+      });
       write(writeOld).catch(() => {}); // it is logged; a later start lets them end by itself
       endThoseDue();
     },
@@ -135,6 +144,17 @@ export async function openKeyRing(
       return writing;
     },
   };
+}
+
+/** It never has more than its overlap, even if the wall clock was set back meanwhile. */
+function running(old: OldKey, clock: Clock): RunningKey {
+  const { endsAt, overlapMs } = old;
+  if (endsAt === undefined) return { ...old, dueAt: Number.POSITIVE_INFINITY };
+  return { ...old, dueAt: clock.now() + Math.min(endsAt - clock.wallNow(), overlapMs) };
+}
+
+function stored({ dueAt: _, ...old }: RunningKey): OldKey {
+  return old;
 }
 
 /**

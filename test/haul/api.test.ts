@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { startApi } from "../../src/haul/api.js";
 import { holdsKey } from "../../src/haul/api-key.js";
-import type { Rotate } from "../../src/haul/rotation.js";
+import { type Rotate, RotationRefused } from "../../src/haul/rotation.js";
 import { StartError } from "../../src/haul/start-error.js";
 
 const KEY = "the-key-of-this-haul";
@@ -18,7 +18,13 @@ beforeEach(async () => {
     return { what: "api-key", pulse: "told" };
   };
   const status = () => ({ name: "haul" });
-  const api = await startApi({ host: "127.0.0.1", port: 0, accepts, rotate, status });
+  const api = await startApi({
+    host: "127.0.0.1",
+    port: 0,
+    accepts,
+    rotate: () => rotate(),
+    status,
+  });
   ({ url } = api);
   onTestFinished(() => api.close());
 });
@@ -82,8 +88,96 @@ describe("Haul's API", () => {
     await cut;
   });
 
+  describe("rotates", () => {
+    const headers = { "x-api-key": KEY, "content-type": "application/json" };
+    const post = (change: Record<string, string> = {}, body = "{}") =>
+      ask("/api/rotate-key", { method: "POST", headers: { ...headers, ...change }, body });
+
+    it("for who has the key, and says when Pulse has the new one", async () => {
+      expect(await post()).toEqual({ status: 200, body: { what: "api-key", pulse: "told" } });
+      expect((await post({}, '{"overlapMs":5000}')).status).toBe(200);
+      expect(rotations).toEqual([60_000, 5_000]);
+      rotate = () => async () => ({ what: "api-key", pulse: "waiting" });
+      expect((await post()).status).toBe(202);
+    });
+
+    it.each([
+      ["no key", { "x-api-key": "" }, 401],
+      ["a wrong key", { "x-api-key": "nonsense" }, 401],
+      ["a web page's Origin", { origin: "http://evil.test" }, 403],
+      ["its own Origin", { origin: "http://127.0.0.1" }, 403],
+      ["a form", { "content-type": "application/x-www-form-urlencoded" }, 415],
+      ["text, which pages may send", { "content-type": "text/plain" }, 415],
+    ])("not with %s", async (_, change, status) => {
+      expect((await post(change)).status).toBe(status);
+      expect(rotations).toEqual([]);
+    });
+
+    it("not by a name that somebody else gave this host", async () => {
+      const statusFor = (host: string) =>
+        new Promise((resolve, reject) => {
+          const call = request(`${url}/api/rotate-key`, {
+            method: "POST",
+            headers: { ...headers, host },
+          });
+          call
+            .on("response", ({ statusCode }) => resolve(statusCode))
+            .on("error", reject)
+            .end("{}");
+        });
+      for (const host of ["evil.test", "evil.test:80", "127.0.0.1.evil.test"])
+        expect([host, await statusFor(host)]).toEqual([host, 403]);
+      expect(rotations).toEqual([]);
+      for (const host of ["localhost:9797", "127.0.0.1", "[::1]:9797", "192.168.1.10:9797"])
+        expect([host, await statusFor(host)]).toEqual([host, 200]);
+    });
+
+    it("not with a body that is none, or too long", async () => {
+      for (const body of [
+        "",
+        "null",
+        "[",
+        '{"overlapMs":0}',
+        '{"overlapMs":"1"}',
+        '{"overlapMs":1e12}',
+      ])
+        expect([body, (await post({}, body)).status]).toEqual([body, 400]);
+      expect((await post({}, `{"overlapMs":1${" ".repeat(2_000)}}`)).status).toBe(400);
+      expect(rotations).toEqual([]);
+    });
+
+    it("not by GET, and tells no page that it may", async () => {
+      expect((await ask("/api/rotate-key", { headers })).status).toBe(405);
+      const preflight = await fetch(`${url}/api/rotate-key`, {
+        method: "OPTIONS",
+        headers: { origin: "http://evil.test", "access-control-request-method": "POST" },
+      });
+      expect(preflight.status).toBe(405);
+      expect([...preflight.headers.keys()].filter((name) => name.startsWith("access-"))).toEqual(
+        [],
+      );
+    });
+
+    it("says why if it cannot", async () => {
+      rotate = () => undefined;
+      expect((await post()).status).toBe(503);
+      rotate = () => () => Promise.reject(new RotationRefused("because"));
+      expect(await post()).toEqual({ status: 409, body: { error: "because" } });
+      rotate = () => () => Promise.reject(new Error("plain-secret"));
+      const failed = await post();
+      expect(failed.status).toBe(500);
+      expect(JSON.stringify(failed)).not.toContain("plain-secret");
+    });
+  });
+
   it("closes with a connection open", async () => {
-    const api = await startApi({ host: "127.0.0.1", port: 0, accepts, rotate, status: () => ({}) });
+    const api = await startApi({
+      host: "127.0.0.1",
+      port: 0,
+      accepts,
+      rotate: () => rotate(),
+      status: () => ({}),
+    });
     await fetch(`${api.url}/health`);
     await api.close();
     await expect(fetch(`${api.url}/health`)).rejects.toThrow();
@@ -94,7 +188,13 @@ describe("Haul's API", () => {
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     onTestFinished(() => void taken.close());
     const { port } = taken.address() as { port: number };
-    const starting = startApi({ host: "127.0.0.1", port, accepts, rotate, status: () => ({}) });
+    const starting = startApi({
+      host: "127.0.0.1",
+      port,
+      accepts,
+      rotate: () => rotate(),
+      status: () => ({}),
+    });
     await expect(starting).rejects.toThrow(StartError);
     await expect(starting).rejects.toThrow(
       `cannot listen on 127.0.0.1:${port}: the port is in use: stop the program that has it, or give another with --listen`,
