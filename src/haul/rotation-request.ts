@@ -54,7 +54,7 @@ async function isHaul(url: string): Promise<boolean> {
   try {
     const response = await fetch(new URL("/health", url), init());
     const health: unknown = await response.json();
-    return typeof health === "object" && health !== null && "status" in health;
+    return Object(health).status === "ok";
   } catch {
     return false;
   }

@@ -50,6 +50,10 @@ export class FakeQBittorrent {
   data: (rid: number) => object = (rid) => ({ rid: rid + 1, full_update: rid === 0 });
   logins = 0;
   badLogins = 0;
+  /** What it does when it is given another password; `die`: takes it, and says nothing. */
+  onPassword: "take" | "ignore" | "die" = "take";
+  /** How often that was. */
+  passwords = 0;
   readonly paths: string[] = [];
   #session = 0;
 
@@ -67,10 +71,21 @@ export class FakeQBittorrent {
     if (!this.open && request.headers.cookie !== cookie) return reply(response, 403, "Forbidden");
     const fresh = this.open && !request.headers.cookie ? cookie : undefined;
     if (url.pathname === "/api/v2/app/version") return reply(response, 200, this.version, fresh);
+    if (url.pathname === "/api/v2/app/setPreferences") return this.#set(body, response);
     if (url.pathname !== "/api/v2/sync/maindata") return reply(response, 404, "Not Found");
     const rid = Number(url.searchParams.get("rid"));
     return reply(response, 200, JSON.stringify(this.data(rid)));
   };
+
+  #set(body: string, response: ServerResponse): void {
+    const preferences = JSON.parse(new URLSearchParams(body).get("json") ?? "");
+    if (this.onPassword !== "ignore") {
+      this.password = preferences.web_ui_password;
+      this.passwords += 1;
+    }
+    if (this.onPassword === "die") response.destroy();
+    else reply(response, 200, "");
+  }
 
   #login(body: string, cookie: string, response: ServerResponse): void {
     this.logins += 1;

@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -169,6 +169,52 @@ describe("run", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^haul: [^\n]+\n$/);
     expect(stderr).toContain(String(port));
+  });
+});
+
+describe("rotate-key", () => {
+  test("--help names every option's variable", async () => {
+    const { code, stdout } = await group.run("haul", ["rotate-key", "--help"]);
+    expect(code).toBe(0);
+    for (const variable of ["HAUL_NAME", "HAUL_DATA", "HAUL_API_URL", "HAUL_OVERLAP"])
+      expect(stdout).toContain(variable);
+  });
+
+  test.each(["0s", "8d", "soon"])("an overlap of %s is wrong usage", async (overlap) => {
+    const { code, stderr } = await group.run("haul", ["rotate-key", "--overlap", overlap]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^haul: [^\n]*--overlap[^\n]*\n$/);
+  });
+
+  test("of a Haul that has never run is one sentence and 1", async () => {
+    const data = join(group.directory, "never");
+    const { code, stderr } = await group.run("haul", ["rotate-key", "--data", data]);
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `haul: there is no api.key in ${data}: give the --name or the --data of a Haul that has run\n`,
+    );
+  });
+
+  test("sends the key to nothing that does not answer as a Haul, which may have its port now", async () => {
+    const data = join(group.directory, "crashed");
+    await mkdir(data);
+    const heard: unknown[] = [];
+    const other = createHttpServer((request, response) => {
+      heard.push(request.url, request.headers["x-api-key"]);
+      response.end("<html>");
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => other.once("listening", resolve));
+    const url = `http://127.0.0.1:${(other.address() as { port: number }).port}`;
+    await writeFile(join(data, "api.key"), "the-key-of-this-haul\n");
+    await writeFile(join(data, "api.url"), `${url}\n`);
+    const given = await group.run("haul", ["rotate-key", "--data", data, "--url", url]);
+    const found = await group.run("haul", ["rotate-key", "--data", data]);
+    other.close();
+    expect([given.code, found.code]).toEqual([1, 0]);
+    expect(given.stderr).toMatch(/^haul: no Haul answers at [^\n]*\n$/);
+    expect(found.stdout).toMatch(/^no Haul runs with this state directory: Haul has a new API key/);
+    expect([...new Set(heard)]).toEqual(["/health", undefined]);
+    expect(await readFile(join(data, "api.key.old"), "utf8")).toContain("the-key-of-this-haul");
   });
 });
 
