@@ -8,6 +8,7 @@ import { explainCommand } from "./explain-command.js";
 import { listClientsCommand, listServicesCommand } from "./list-commands.js";
 import { migrateCommand } from "./migrate-command.js";
 import { commandGroup, createProgram, runProgram } from "./program.js";
+import { secretsCommand } from "./secret-commands.js";
 import { serveCommand } from "./serve-command.js";
 import { tlsCommand } from "./tls-commands.js";
 import { tokenCommand } from "./token-commands.js";
@@ -39,6 +40,7 @@ for (const command of [
   tokenCommand(),
   tlsCommand(),
   auditCommand(),
+  secretsCommand(),
   migrateCommand(),
 ])
   program.addCommand(command);

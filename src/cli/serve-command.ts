@@ -99,6 +99,8 @@ export function serveCommand(): Command {
       "after",
       `
 PULSE_SECRET_KEY, if set, encrypts API keys at rest; else a key file in the data directory does.
+Several keys, with commas between or one per line of the file, are all read, and the first one
+encrypts: see \`pulse secrets rotate --help\`.
 Files of TLS are read again when they change, and at SIGHUP; without TLS, SIGHUP stops Pulse.`,
     )
     .action(async (options: ServeOptions) => {

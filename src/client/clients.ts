@@ -2,6 +2,7 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 
 /** Typed clients of one Pulse, on one connection that opens with the first call and reopens by itself. */
@@ -10,6 +11,7 @@ export interface PulseConnection {
   readonly downloadClients: Client<typeof DownloadClientService>;
   readonly tokens: Client<typeof TokenService>;
   readonly audit: Client<typeof AuditService>;
+  readonly secrets: Client<typeof SecretService>;
   /** Cancels what runs and closes the connection. */
   close(): void;
 }
@@ -35,6 +37,7 @@ export function clientsOn(transport: ClosableTransport): PulseConnection {
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
     audit: createClient(AuditService, transport),
+    secrets: createClient(SecretService, transport),
     close: () => transport.close(),
   };
 }

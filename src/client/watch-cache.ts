@@ -149,7 +149,7 @@ export class WatchCache {
   async #secrets(): Promise<Secrets> {
     const { token, random } = this.#options;
     const key = hkdfSync("sha256", await currentToken(token), "", "pulse watch cache", KEY_BYTES);
-    return new Secrets(Buffer.from(key), random);
+    return new Secrets([Buffer.from(key)], random);
   }
 }
 

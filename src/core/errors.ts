@@ -26,7 +26,10 @@ export type Refusal =
         | "PASSWORD_OF_OPERATOR";
     }
   | { readonly kind: "not-found"; readonly resource: string; readonly id: string }
-  | { readonly kind: "precondition"; readonly reason: "TOKEN_IN_USE" | "ENTRY_DELETED" }
+  | {
+      readonly kind: "precondition";
+      readonly reason: "TOKEN_IN_USE" | "ENTRY_DELETED" | "NO_NEW_KEY" | "KEY_FILE_CHANGED";
+    }
   | { readonly kind: "conflict"; readonly reason: "ETAG_MISMATCH" }
   | {
       readonly kind: "exists";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, link, open, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { platform } from "node:os";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { makeDirectory } from "./directory.js";
 
 const PRIVATE_MODE = 0o600;
@@ -39,7 +39,22 @@ async function replaceFile(path: string, text: string, mode: number): Promise<vo
     await rm(temporary, { force: true });
     throw error;
   }
+  await syncDirectory(dirname(path)); // or a power failure could bring the old one back
 }
+
+/**
+ * Removes what processes have left that ended while they wrote this file. To be called
+ * only while no other writes it.
+ */
+export async function removeUnfinished(path: string): Promise<void> {
+  const directory = dirname(path);
+  const start = `${basename(path)}.`;
+  for (const name of await readdir(directory))
+    if (name.startsWith(start) && TEMPORARY_END.test(name.slice(start.length)))
+      await rm(join(directory, name), { force: true });
+}
+
+const TEMPORARY_END = /^[0-9a-f]{12}\.tmp$/;
 
 /**
  * The text of a private file; on first use it is made from `create`. Two
@@ -57,6 +72,7 @@ export async function readOrCreatePrivateFile(
   const temporary = await writeTemporary(path, text, PRIVATE_MODE);
   try {
     await link(temporary, path); // unlike rename, fails if the other process was first
+    await syncDirectory(dirname(path));
     return { text, created: true };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
@@ -106,6 +122,12 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** So that the names in it survive a power failure. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory);
+  await handle.sync().finally(() => handle.close());
 }
 
 /** Removes a file, if it is there. */

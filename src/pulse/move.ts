@@ -3,7 +3,7 @@ import { systemClock } from "../lib/clock.js";
 import { systemRandom } from "../lib/random.js";
 import { type CopyResult, copyToPostgres } from "../store/copy.js";
 import { databaseName } from "../store/postgres-url.js";
-import { openSecrets } from "../store/secret-key.js";
+import { openKeys } from "../store/secret-key.js";
 import { hasSqliteStore, openSqliteStore, sqlitePath } from "../store/sqlite.js";
 import { StoreOpenError } from "../store/store.js";
 
@@ -44,7 +44,7 @@ export async function moveToPostgres(options: MoveOptions): Promise<Move> {
   const source = await openSqliteStore({ directory, random: systemRandom, ...key });
   try {
     const stored = await source.load();
-    const secrets = await openSecrets({
+    const { secrets } = await openKeys({
       directory,
       database: `the database in ${directory}`,
       secretKey,

@@ -4,6 +4,7 @@ import { file_google_rpc_error_details } from "../../gen/google/rpc/error_detail
 import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
 import { type Clock, systemClock } from "../lib/clock.js";
@@ -33,6 +34,7 @@ import { type GuardOptions, guard } from "./guard.js";
 import { handshakeLog } from "./handshake-log.js";
 import { DEFAULT_HISTORY_POLICY, type HistoryPolicy } from "./history.js";
 import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
+import { createSecretService, SECRET_SCOPES } from "./secret-service.js";
 import { StartError, toStartError } from "./start-error.js";
 import { DRAIN_RETRY_AFTER_MS, drainingError } from "./status.js";
 import { type LoadedTls, readTls, type TlsFiles } from "./tls-files.js";
@@ -51,7 +53,10 @@ export interface PulseOptions {
    * its own in the data directory.
    */
   readonly database?: string;
-  /** 32 bytes as hex or base64 that encrypt the API keys; left out, a key file in the data directory. */
+  /**
+   * 32 bytes as hex or base64 that encrypt the API keys, or several such with commas between,
+   * the newest first, which all decrypt; left out, a key file in the data directory.
+   */
   readonly secretKey?: string;
   /** Left out, plain text. The files are read again when they change. */
   readonly tls?: TlsFiles;
@@ -145,6 +150,7 @@ async function startOn(
     DownloadClientService.typeName,
     TokenService.typeName,
     AuditService.typeName,
+    SecretService.typeName,
     EXPIRY_HEALTH,
     STORE_HEALTH,
   ]);
@@ -248,9 +254,20 @@ async function startOn(
       AuditService,
       guard(AuditService, createAuditService(registry, store), AUDIT_SCOPES, guarding),
     ),
+    mount(
+      SecretService,
+      guard(SecretService, createSecretService({ store, log }), SECRET_SCOPES, guarding),
+    ),
     health.mount,
     ...createReflection(
-      [RegistryService, DownloadClientService, TokenService, AuditService, health.service],
+      [
+        RegistryService,
+        DownloadClientService,
+        TokenService,
+        AuditService,
+        SecretService,
+        health.service,
+      ],
       [file_google_rpc_error_details],
     ),
   ];

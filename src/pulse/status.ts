@@ -88,14 +88,25 @@ export function drainingError(retryAfterMs: number): DomainError {
 /** How long a caller should wait before it tries a store again that is down. */
 const STORE_RETRY_AFTER_MS = 2_000;
 
-/** @param cause what the store said; if the outcome of a commit is not known, the caller is told so. */
-export function storeUnavailable(cause?: unknown): DomainError {
-  const mayBeDone = cause instanceof StoreUnavailableError && cause.isOutcomeUnknown;
+/**
+ * @param cause what the store said
+ * @param consequence what that means for the caller; left out, whether a commit was made
+ */
+export function storeUnavailable(
+  cause?: unknown,
+  consequence: string = consequenceOf(cause),
+): DomainError {
   return new DomainError(
-    `the registry's database cannot be used just now; ${mayBeDone ? "it is not known whether this was done: look, or try again" : "nothing was changed"}`,
+    `the registry's database cannot be used just now; ${consequence}`,
     { kind: "store-unavailable", retryAfterMs: STORE_RETRY_AFTER_MS },
     { cause },
   );
+}
+
+function consequenceOf(cause: unknown): string {
+  return cause instanceof StoreUnavailableError && cause.isOutcomeUnknown
+    ? "it is not known whether this was done: look, or try again"
+    : "nothing was changed";
 }
 
 /** A google.protobuf.Duration of whole milliseconds. */

@@ -91,6 +91,7 @@ export function watchStore(
     appendAudit: (entries) => watch("write", store.appendAudit(entries)),
     readAudit: (request) => watch("read", store.readAudit(request)),
     trimAudit: (before) => watch("write", store.trimAudit(before)),
+    rotateKeys: (onStep) => watch("write", store.rotateKeys(onStep)),
     shared: store.shared && watchShared(store.shared, watch),
     close: () => store.close(),
   };

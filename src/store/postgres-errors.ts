@@ -2,6 +2,7 @@ import pg from "pg";
 import { UnsealError } from "../lib/sealing.js";
 import { UnknownOutcomeError } from "./postgres-dialect.js";
 import { DeadlineError } from "./postgres-pool.js";
+import { sealedForOthers } from "./secret-key.js";
 import { StoreOpenError, StoreUnavailableError } from "./store.js";
 
 /**
@@ -43,6 +44,11 @@ const LOGIN_REFUSED = "28";
 export function toUnavailable(error: unknown): unknown {
   if (error instanceof UnknownOutcomeError)
     return new StoreUnavailableError(error.message, { cause: error, isOutcomeUnknown: true });
+  if (error instanceof UnsealError && error.missingKeyId !== undefined)
+    return new StoreUnavailableError(
+      `other nodes encrypt with the key ${error.missingKeyId}, which this Pulse does not have: give it that key, and start it anew`,
+      { cause: error },
+    );
   const words = wordsFor(error);
   if (words === undefined) return error;
   return new StoreUnavailableError(`${words}: ${textOf(error)}`, { cause: error });
@@ -50,11 +56,7 @@ export function toUnavailable(error: unknown): unknown {
 
 /** The error of an open as one sentence that says what to do. */
 export function toOpenError(error: unknown, database: string): unknown {
-  if (error instanceof UnsealError)
-    return new StoreOpenError(
-      `credentials in ${database} do not belong to their row, someone has changed the database: restore a backup`,
-      { cause: error },
-    );
+  if (error instanceof UnsealError) return sealedForOthers(error, database);
   const { path, code } = error as NodeJS.ErrnoException;
   if (path !== undefined)
     return new StoreOpenError(

@@ -1,10 +1,14 @@
 import type { Kysely } from "kysely";
 import type { AuditEntry } from "../core/audit.js";
+import type { Random } from "../lib/random.js";
 import { UnsealError } from "../lib/sealing.js";
+import { type RotatedDatabase, rotateKeys } from "./key-rotation.js";
 import type { NodeQueries } from "./node-queries.js";
 import { toOpenError, toUnavailable } from "./postgres-errors.js";
 import type { Queries } from "./queries.js";
+import { Resealing } from "./resealing.js";
 import type { Schema } from "./schema.js";
+import type { StoreKeys } from "./secret-key.js";
 import type {
   Allowance,
   AuditPage,
@@ -12,9 +16,11 @@ import type {
   CommitRequest,
   DueLease,
   HoldingChanges,
+  KeyRotation,
   Listening,
   NodeInfo,
   Renewal,
+  RotationStep,
   SharedStore,
   Since,
   Store,
@@ -33,6 +39,9 @@ export interface Lane {
 
 export interface PostgresStoreParts {
   readonly name: string;
+  /** Those that the lanes use. */
+  readonly keys: StoreKeys;
+  readonly random: Random;
   /** For transactions: they may have to wait for other nodes. */
   readonly writes: Lane;
   /** For what must be answered at once, or not at all, whatever the other lane waits for. */
@@ -49,6 +58,7 @@ export class PostgresStore implements Store, SharedStore {
   readonly #usage = new Usage();
   /** Settles with the newest of those that wait for the clock. Never rejects. */
   #line = Promise.resolve();
+  #rotation: Promise<KeyRotation> | undefined;
 
   constructor(parts: PostgresStoreParts) {
     this.#parts = parts;
@@ -101,6 +111,24 @@ export class PostgresStore implements Store, SharedStore {
   async trimAudit(before: number): Promise<void> {
     const slice = ({ queries }: Lane) => queries.audit.trimSlice(before);
     while (await this.#write(slice)) await new Promise(setImmediate); // as in `compact`
+  }
+
+  rotateKeys(onStep: (step: RotationStep) => void): Promise<KeyRotation> {
+    this.#rotation ??= this.#rotate(onStep).finally(() => {
+      this.#rotation = undefined;
+    });
+    return this.#rotation;
+  }
+
+  #rotate(onStep: (step: RotationStep) => void): Promise<KeyRotation> {
+    const { keys, random, writes } = this.#parts;
+    const resealing = new Resealing({ db: writes.db, secrets: keys.secrets, isShared: true });
+    const database: RotatedDatabase = {
+      adopt: () => this.#inLine(({ queries }) => queries.adoptNewestKey()),
+      reseal: () => this.#inLine(() => resealing.next()),
+      purge: async () => {}, // PostgreSQL's to do: vacuum, and the log that is archived
+    };
+    return rotateKeys({ keys, isShared: true, database, random, onStep });
   }
 
   since(known: StorePoint): Promise<Since> {

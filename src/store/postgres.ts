@@ -3,7 +3,6 @@ import { Kysely, sql, type Transaction } from "kysely";
 import { type Clock, systemClock } from "../lib/clock.js";
 import { makePrivateDirectory } from "../lib/private-file.js";
 import type { Random } from "../lib/random.js";
-import type { Secrets } from "../lib/sealing.js";
 import { migrateIn } from "./migrations.js";
 import { insertClock } from "./new-clock.js";
 import { createDueIndex, NodeQueries } from "./node-queries.js";
@@ -16,7 +15,7 @@ import { databaseName } from "./postgres-url.js";
 import { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
 import { lockSchema } from "./schema-lock.js";
-import { openSecrets } from "./secret-key.js";
+import { openKeys, type StoreKeys, sealLike } from "./secret-key.js";
 import { type Store, StoreOpenError } from "./store.js";
 
 const APPLICATION_NAME = "pulse";
@@ -33,7 +32,7 @@ export interface PostgresStoreOptions {
   readonly url: string;
   /** Where the key file is, unless a key is given. Made for its owner alone if it is not there. */
   readonly directory: string;
-  /** 32 bytes as hex or base64, the same for all nodes. */
+  /** 32 bytes as hex or base64, or several such with commas between: all nodes need the one in use. */
   readonly secretKey?: string;
   readonly random: Random;
   /** For tests. */
@@ -55,14 +54,15 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     return new Kysely<Schema>({ dialect: postgresDialect(pool) });
   };
   const writes = connect({ ...WRITES, deadlineMs: 90_000 });
-  let secrets: Secrets;
+  let keys: StoreKeys;
   try {
-    secrets = await prepare(writes, name, { ...options, directory });
+    keys = await prepare(writes, name, { ...options, directory });
   } catch (error) {
     throw toOpenError(error, name);
   } finally {
     await writes.destroy();
   }
+  const { secrets } = keys;
   const author = random.uuid();
   const lane = (db: Kysely<Schema>): Lane => ({
     db,
@@ -71,6 +71,8 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   });
   return new PostgresStore({
     name,
+    keys,
+    random,
     writes: lane(connect(WRITES)),
     asks: lane(connect(ASKS)),
     listen: (onHint) =>
@@ -83,7 +85,7 @@ async function prepare(
   db: Kysely<Schema>,
   name: string,
   options: PostgresStoreOptions,
-): Promise<Secrets> {
+): Promise<StoreKeys> {
   return db.transaction().execute(async (trx) => {
     await refuseStandby(trx, name);
     await lockSchema(trx);
@@ -91,15 +93,16 @@ async function prepare(
     await createDueIndex(trx);
     const clock = await trx.selectFrom("clock").select("key_check").executeTakeFirst();
     const { directory, secretKey, random } = options;
-    const secrets = await openSecrets({
+    const keys = await openKeys({
       directory,
       database: `the database ${name}`,
       secretKey,
       check: clock?.key_check,
       random,
     });
-    if (!clock) await insertClock(trx, secrets, random);
-    return secrets;
+    if (clock) sealLike(clock.key_check, keys.secrets);
+    else await insertClock(trx, keys.secrets, random);
+    return keys;
   });
 }
 

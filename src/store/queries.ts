@@ -14,6 +14,7 @@ import {
   tokenRecord,
 } from "./records.js";
 import type { Schema, StoredFeed } from "./schema.js";
+import { checkOf, sealLike } from "./secret-key.js";
 import {
   type CommitRequest,
   type PresenceFlush,
@@ -60,6 +61,11 @@ interface ClockView extends StorePoint, NewestAudit {
   readonly epoch: string;
 }
 
+/** The clock as a writer reads it. */
+interface WritersClock extends ClockView {
+  readonly key_check: string;
+}
+
 /** The clock, and with it one row of the feed, unless there is none. */
 type SinceRow = Omit<ClockView, "stamp" | "auditId"> & { readonly newest_stamp: string } & {
   readonly [C in keyof StoredFeed]: StoredFeed[C] | null;
@@ -69,7 +75,7 @@ type SinceRow = Omit<ClockView, "stamp" | "auditId"> & { readonly newest_stamp: 
 export class Queries {
   readonly audit: AuditQueries;
   readonly #options: QueriesOptions;
-  readonly #clock: CompiledQuery<ClockView>;
+  readonly #clock: CompiledQuery<WritersClock>;
   readonly #missed: CompiledQuery<StoredFeed>;
   readonly #since: CompiledQuery<SinceRow>;
   readonly #holdings: CompiledQuery<HoldingRow>;
@@ -85,7 +91,7 @@ export class Queries {
     this.audit = new AuditQueries(options);
     const clock = db
       .selectFrom("clock")
-      .select(["epoch", "rev as revision", "stamp", "audit_id as auditId"]);
+      .select(["epoch", "rev as revision", "stamp", "audit_id as auditId", "key_check"]);
     this.#clock = (isShared ? clock.forUpdate() : clock).compile();
     this.#missed = db
       .selectFrom("feed")
@@ -197,7 +203,9 @@ export class Queries {
       { ...this.#missed, parameters: [known.revision] },
       ...(holdingsOf.length > 0 ? [{ ...this.#holdings, parameters: [holdingsOf] }] : []),
     ]);
-    const newest = this.#checkClock(clock[0] as ClockView | undefined, known);
+    const writersClock = clock[0] as WritersClock | undefined;
+    const newest = this.#checkClock(writersClock, known);
+    if (writersClock) sealLike(writersClock.key_check, this.#options.secrets);
     if (newest.revision - known.revision > FEED_PAGE) return undefined;
     const missed = commitsOf(feed as StoredFeed[], known, this.#options.secrets);
     if ((missed.at(-1) ?? known).stamp !== newest.stamp) throw lostTrack(newest.revision);
@@ -279,6 +287,26 @@ export class Queries {
       await trx.deleteFrom("feed").where("rev", "<=", upTo).execute();
     });
     return upTo < revision;
+  }
+
+  /**
+   * Lets the newest key seal from the next commit on; in a shared store that of every node.
+   * @throws UnsealError if the store's present key is not here
+   */
+  async adoptNewestKey(): Promise<void> {
+    const { db, secrets } = this.#options;
+    await db.transaction().execute(async (trx) => {
+      const { rows } = await trx.executeQuery(this.#clock);
+      const check = rows[0]?.key_check ?? "";
+      sealLike(check, secrets);
+      const [newestKeyId] = secrets.keyIds;
+      secrets.sealWith(newestKeyId);
+      if (!secrets.isCurrent(check))
+        await trx
+          .updateTable("clock")
+          .set({ key_check: checkOf(secrets) })
+          .execute();
+    });
   }
 
   /** @throws StoreDivergedError if it is not what is known, nor goes on from it. */

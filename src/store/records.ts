@@ -27,6 +27,12 @@ import type {
 // Records to rows and back. All rows of a table have the same keys in the same
 // order: statements that were compiled once rely on it.
 
+/** What a text is bound to that is sealed in `credentials`, by its table. */
+export const SEALED_PLACES = {
+  services: (id: string) => `services.credentials ${id}`,
+  download_clients: (id: string) => `download_clients.credentials ${id}`,
+} as const;
+
 export function serviceRow(record: ServiceRecord, secrets: Secrets): ServiceRow {
   return {
     id: record.id,
@@ -82,7 +88,10 @@ export function serviceRecord(row: StoredService, secrets: Secrets): ServiceReco
 /** Both in one, as JSON: one encryption, and every character survives. */
 function sealCredentials(record: ServiceRecord, secrets: Secrets): string | null {
   if (record.username === "" && record.apiKey === "") return null;
-  return secrets.seal(JSON.stringify([record.username, record.apiKey]), placeOf(record.id));
+  return secrets.seal(
+    JSON.stringify([record.username, record.apiKey]),
+    SEALED_PLACES.services(record.id),
+  );
 }
 
 function openCredentials(
@@ -90,15 +99,10 @@ function openCredentials(
   secrets: Secrets,
 ): Pick<ServiceRecord, "username" | "apiKey"> {
   if (row.credentials === null) return { username: "", apiKey: "" };
-  const [username, apiKey] = JSON.parse(secrets.open(row.credentials, placeOf(row.id))) as [
-    string,
-    string,
-  ];
+  const [username, apiKey] = JSON.parse(
+    secrets.open(row.credentials, SEALED_PLACES.services(row.id)),
+  ) as [string, string];
   return { username, apiKey };
-}
-
-function placeOf(serviceId: string): string {
-  return `services.credentials ${serviceId}`;
 }
 
 export function downloadClientRow(record: EntryRecord, secrets: Secrets): DownloadClientRow {
@@ -155,17 +159,13 @@ type Login = { readonly [Field in "username" | "password"]: string | undefined }
 /** JSON drops what is absent, which is not the same as empty: an override may be to no password at all. */
 function sealLogin(login: Login, entryId: string, secrets: Secrets): string | null {
   if (login.username === undefined && login.password === undefined) return null;
-  return secrets.seal(JSON.stringify(login), placeOfLogin(entryId));
+  return secrets.seal(JSON.stringify(login), SEALED_PLACES.download_clients(entryId));
 }
 
 function openLogin({ id, credentials }: StoredDownloadClient, secrets: Secrets): object {
   return credentials === null
     ? {}
-    : (JSON.parse(secrets.open(credentials, placeOfLogin(id))) as object);
-}
-
-function placeOfLogin(entryId: string): string {
-  return `download_clients.credentials ${entryId}`;
+    : (JSON.parse(secrets.open(credentials, SEALED_PLACES.download_clients(id))) as object);
 }
 
 export function tokenRow(record: TokenRecord): TokenRow {
@@ -316,6 +316,36 @@ export function commitOfFeed({ rev, stamp, body }: StoredFeed, secrets: Secrets)
     removedEntryIds,
     tokens: tokens.map(tokenRecord),
   };
+}
+
+/**
+ * The body of a feed's row with its credentials sealed anew; undefined if the key that
+ * seals now has sealed all of them. @throws UnsealError if one does not open.
+ */
+export function resealedFeedBody(body: string, secrets: Secrets): string | undefined {
+  const parsed = JSON.parse(body) as FeedBody;
+  const { services, entries } = parsed;
+  if ([...services, ...entries].every((row) => isCurrent(row, secrets))) return undefined;
+  const anew = <Row extends SealedRow>(rows: readonly Row[], table: keyof typeof SEALED_PLACES) =>
+    rows.map((row) =>
+      isCurrent(row, secrets)
+        ? row
+        : {
+            ...row,
+            credentials: secrets.reseal(row.credentials ?? "", SEALED_PLACES[table](row.id)),
+          },
+    );
+  return JSON.stringify({
+    ...parsed,
+    services: anew(services, "services"),
+    entries: anew(entries, "download_clients"),
+  });
+}
+
+type SealedRow = Pick<StoredService, "id" | "credentials">;
+
+function isCurrent({ credentials }: SealedRow, secrets: Secrets): boolean {
+  return credentials === null || secrets.isCurrent(credentials);
 }
 
 /** @param rows in the order of revision and position */

@@ -1,4 +1,5 @@
 import { UnsealError } from "../lib/sealing.js";
+import { sealedForOthers } from "./secret-key.js";
 import { StoreOpenError, StoreUnavailableError } from "./store.js";
 
 /** Causes that lie with the disk or another process, in words: a later try may succeed. */
@@ -42,11 +43,7 @@ export async function attemptOpen<T>(path: string, step: () => Promise<T>): Prom
 
 /** The error of an open as one sentence that says what to do. */
 function toOpenError(error: unknown, path: string): unknown {
-  if (error instanceof UnsealError)
-    return new StoreOpenError(
-      `credentials in ${path} do not belong to their row, someone has changed the database: restore a backup`,
-      { cause: error },
-    );
+  if (error instanceof UnsealError) return sealedForOthers(error, path);
   const code = codeOf(error);
   if (code === "SQLITE_NOTADB")
     return new StoreOpenError(

@@ -1,19 +1,28 @@
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { AuditEntry } from "../core/audit.js";
+import type { Random } from "../lib/random.js";
+import { type RotatedDatabase, rotateKeys } from "./key-rotation.js";
 import type { Queries } from "./queries.js";
+import { Resealing } from "./resealing.js";
 import type { Schema } from "./schema.js";
+import type { StoreKeys } from "./secret-key.js";
 import type { SqliteConnection } from "./sqlite-dialect.js";
 import { attemptOpen, toUnavailable } from "./sqlite-errors.js";
 import type {
   AuditPage,
   AuditRequest,
   CommitRequest,
+  KeyRotation,
   PresenceFlush,
+  RotationStep,
   Store,
   StoredRegistry,
   TokenUse,
 } from "./store.js";
 import { Usage } from "./usage.js";
+
+/** A larger file is not written anew at once, in bytes: that would stop everything for a second. */
+const MAX_VACUUM_BYTES = 134_217_728;
 
 export interface SqliteStoreParts {
   readonly connection: SqliteConnection;
@@ -22,6 +31,9 @@ export interface SqliteStoreParts {
   /** On `connection`. */
   readonly db: Kysely<Schema>;
   readonly queries: Queries;
+  /** Those that `queries` uses. */
+  readonly keys: StoreKeys;
+  readonly random: Random;
   /** Called once the connection is closed. */
   readonly release: () => void;
 }
@@ -31,6 +43,7 @@ export class SqliteStore implements Store {
   readonly shared = undefined;
   readonly #parts: SqliteStoreParts;
   readonly #usage = new Usage();
+  #rotation: Promise<KeyRotation> | undefined;
 
   constructor(parts: SqliteStoreParts) {
     this.#parts = parts;
@@ -74,6 +87,29 @@ export class SqliteStore implements Store {
     while (await this.#use(({ audit }) => audit.trimSlice(before))) await new Promise(setImmediate); // as in `compact`
   }
 
+  rotateKeys(onStep: (step: RotationStep) => void): Promise<KeyRotation> {
+    this.#rotation ??= this.#rotate(onStep).finally(() => {
+      this.#rotation = undefined;
+    });
+    return this.#rotation;
+  }
+
+  #rotate(onStep: (step: RotationStep) => void): Promise<KeyRotation> {
+    const { db, queries, keys, random } = this.#parts;
+    const usage = this.#usage;
+    const resealing = new Resealing({ db, secrets: keys.secrets, isShared: false });
+    const database: RotatedDatabase = {
+      adopt: () => queries.adoptNewestKey(),
+      async reseal() {
+        usage.check();
+        return resealing.next();
+      },
+      purge: () => purge(db),
+    };
+    // As one use, since the key file may be somebody else's to write once the store is closed.
+    return this.#use(() => rotateKeys({ keys, isShared: false, database, random, onStep }));
+  }
+
   close(): Promise<void> {
     const { db, connection, release } = this.#parts;
     return this.#usage.end(async () => {
@@ -96,4 +132,19 @@ export class SqliteStore implements Store {
       }
     });
   }
+}
+
+/**
+ * Leaves nothing on disk that was replaced. `secure_delete` does so with what this and later
+ * versions replace; a file written anew, also with what earlier ones have left in its unused parts.
+ */
+async function purge(db: Kysely<Schema>): Promise<void> {
+  await db.connection().execute(async (connection) => {
+    const { rows } = await sql<{ bytes: bigint }>`
+      select page_count * page_size as bytes
+      from pragma_page_count(), pragma_page_size()`.execute(connection);
+    if (Number(rows[0]?.bytes) <= MAX_VACUUM_BYTES) await sql`vacuum`.execute(connection);
+    // While another program reads, the log stays; the next checkpoint takes its place.
+    await sql`pragma wal_checkpoint(truncate)`.execute(connection);
+  });
 }

@@ -4,13 +4,12 @@ import { Kysely } from "kysely";
 import Database from "libsql";
 import { makePrivateDirectory } from "../lib/private-file.js";
 import type { Random } from "../lib/random.js";
-import type { Secrets } from "../lib/sealing.js";
 import { migrate } from "./migrations.js";
 import { insertClock } from "./new-clock.js";
 import { giveUpOwnership, takeOwnership } from "./owner-lock.js";
 import { Queries } from "./queries.js";
 import type { Schema } from "./schema.js";
-import { openSecrets } from "./secret-key.js";
+import { openKeys, type StoreKeys } from "./secret-key.js";
 import { type SqliteConnection, sqliteDialect } from "./sqlite-dialect.js";
 import { attemptOpen } from "./sqlite-errors.js";
 import { SqliteStore } from "./sqlite-store.js";
@@ -26,6 +25,8 @@ const PRAGMAS = [
   // In WAL, only FULL makes every commit survive a power failure.
   "synchronous = full",
   "foreign_keys = on",
+  // What was deleted or replaced is overwritten: a sealed password must not outlast its key.
+  "secure_delete = on",
   // Bytes that the write-ahead log may keep once it is checkpointed.
   "journal_size_limit = 67108864",
   // 16 MiB: the pages that a fleet of some thousands is written to.
@@ -35,7 +36,7 @@ const PRAGMAS = [
 export interface SqliteStoreOptions {
   /** Made for its owner alone if it is not there. */
   readonly directory: string;
-  /** 32 bytes as hex or base64; left out, a key file in the directory. */
+  /** 32 bytes as hex or base64, or several such with commas between; left out, a key file in the directory. */
   readonly secretKey?: string;
   readonly random: Random;
 }
@@ -90,10 +91,11 @@ async function openOwned(
     for (const pragma of PRAGMAS) connection.exec(`pragma ${pragma}`);
     const db = new Kysely<Schema>({ dialect: sqliteDialect(connection) });
     await migrate(db);
-    const secrets = await prepareClock(db, options);
-    const queries = new Queries({ db, secrets, isShared: false });
+    const keys = await prepareClock(db, options);
+    const queries = new Queries({ db, secrets: keys.secrets, isShared: false });
     const release = () => giveUpOwnership(lock);
-    return new SqliteStore({ connection, path, db, queries, release });
+    const { random } = options;
+    return new SqliteStore({ connection, path, db, queries, keys, random, release });
   } catch (error) {
     connection.close();
     throw error;
@@ -113,17 +115,16 @@ async function connect(path: string): Promise<SqliteConnection> {
 }
 
 /** A new store gets its epoch, and its key; an old one must be opened with its own. */
-async function prepareClock(db: Kysely<Schema>, options: SqliteStoreOptions): Promise<Secrets> {
+async function prepareClock(db: Kysely<Schema>, options: SqliteStoreOptions): Promise<StoreKeys> {
   const { directory, secretKey, random } = options;
   const clock = await db.selectFrom("clock").select("key_check").executeTakeFirst();
-  const secrets = await openSecrets({
+  const keys = await openKeys({
     directory,
     database: `the database in ${directory}`,
     secretKey,
     check: clock?.key_check,
     random,
   });
-  if (clock) return secrets;
-  await insertClock(db, secrets, random);
-  return secrets;
+  if (!clock) await insertClock(db, keys.secrets, random);
+  return keys;
 }

@@ -92,6 +92,15 @@ export interface Store {
 
   /** Deletes the entries of before an instant, in wall-clock ms. Slow if there are many, but others need not wait. */
   trimAudit(before: number): Promise<void>;
+  /**
+   * Seals all secrets anew with the newest key, while others commit. No revision, no change.
+   * A store of one Pulse alone, whose key file it may write, makes that key first, and takes
+   * the old ones out of the file at the end. Whatever cuts it short, the store opens with the
+   * keys of its source, and the next call goes on; one that comes meanwhile gets the same answer.
+   * @param onStep told after each step
+   * @throws KeyRotationError if somebody has to do something first.
+   */
+  rotateKeys(onStep: (step: RotationStep) => void): Promise<KeyRotation>;
 
   /** What nodes that share this store have beside it; undefined if it belongs to one Pulse alone. */
   readonly shared: SharedStore | undefined;
@@ -121,6 +130,22 @@ export interface AuditPage {
   readonly entries: readonly StoredAuditEntry[];
   /** No entry up to this one is left out but those of other actions, or for `newest` older ones. */
   readonly lastId: bigint;
+}
+
+/**
+ * `prepared`: a newer key is there, and durable · `adopted`: it seals all that is committed ·
+ * `resealed`: some rows, by now · `purged`: what they were before is no longer on disk ·
+ * `retired`: the old keys are out of the key file.
+ */
+export type RotationStep = "prepared" | "adopted" | "resealed" | "purged" | "retired";
+
+export interface KeyRotation {
+  /** Of the key that everything is sealed with. */
+  readonly keyId: string;
+  /** How many texts were sealed anew. */
+  readonly resealed: number;
+  /** Keys that nothing in the store needs any more. */
+  readonly retiredKeyIds: readonly string[];
 }
 
 export interface PresenceFlush {
@@ -240,6 +265,18 @@ export class StoreUnavailableError extends Error {
  */
 export class StoreDivergedError extends Error {
   override readonly name = "StoreDivergedError";
+}
+
+/** The keys cannot be rotated until somebody has done what the message says. */
+export class KeyRotationError extends Error {
+  override readonly name = "KeyRotationError";
+
+  constructor(
+    message: string,
+    readonly reason: "NO_NEW_KEY" | "KEY_FILE_CHANGED",
+  ) {
+    super(message);
+  }
 }
 
 /** The store cannot be opened, and trying again will not help: the message says what to do. */

@@ -5,9 +5,14 @@ export class Usage {
   readonly #running = new Set<Promise<unknown>>();
   #ending: Promise<void> | undefined;
 
+  /** For long uses, between their steps. @throws StoreUnavailableError after `end` was called. */
+  check(): void {
+    if (this.#ending) throw new StoreUnavailableError("the store is closed");
+  }
+
   /** @throws StoreUnavailableError after `end` was called. */
   async during<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#ending) throw new StoreUnavailableError("the store is closed");
+    this.check();
     const running = action();
     this.#running.add(running);
     try {

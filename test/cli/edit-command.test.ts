@@ -8,6 +8,7 @@ import {
   type UpdateDownloadClientRequest,
 } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { editEntry } from "../../src/cli/edit-command.js";
 import { CommandError } from "../../src/cli/failure.js";
@@ -30,6 +31,7 @@ function pulseWith(update: (request: UpdateDownloadClientRequest) => object): Pu
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
     audit: createClient(AuditService, transport),
+    secrets: createClient(SecretService, transport),
     close() {},
   };
 }

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { findEntry } from "../../src/cli/entry-lookup.js";
 import type { PulseConnection } from "../../src/client/index.js";
@@ -29,6 +30,7 @@ function find(seen: readonly Item[], text: string, hidden: readonly Item[] = [])
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
     audit: createClient(AuditService, transport),
+    secrets: createClient(SecretService, transport),
     close() {},
   };
   return findEntry(pulse, text);

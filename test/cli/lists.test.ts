@@ -6,6 +6,7 @@ import {
   type ListDownloadClientsRequest,
 } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { listDownloadClients, listServices } from "../../src/cli/lists.js";
 import type { PulseConnection } from "../../src/client/index.js";
@@ -33,6 +34,7 @@ function pagedPulse(asked: ListDownloadClientsRequest[] = []): PulseConnection {
     downloadClients: createClient(DownloadClientService, transport),
     tokens: createClient(TokenService, transport),
     audit: createClient(AuditService, transport),
+    secrets: createClient(SecretService, transport),
     close() {},
   };
 }

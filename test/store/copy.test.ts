@@ -21,7 +21,7 @@ import {
 import { temporaryDirectory } from "./temporary-store.js";
 
 const KEY = "a1".repeat(32);
-const secrets = new Secrets(Buffer.from(KEY, "hex"), systemRandom);
+const secrets = new Secrets([Buffer.from(KEY, "hex")], systemRandom);
 const NOW = 60_000.5;
 
 /** A registry with some of everything, whose history has been compacted up to revision 5. */

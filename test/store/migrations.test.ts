@@ -21,7 +21,7 @@ import {
 } from "./sample-records.js";
 
 const KEY = Buffer.alloc(32, 7);
-const secrets = new Secrets(KEY, seededRandom());
+const secrets = new Secrets([KEY], seededRandom());
 
 async function tables(db: Kysely<Schema>): Promise<string[]> {
   return (await db.introspection.getTables()).map(({ name }) => name).sort();

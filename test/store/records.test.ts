@@ -69,7 +69,7 @@ describe("an entry comes back as it was", () => {
 });
 
 describe("a row of an entry", () => {
-  const secrets = new Secrets(Buffer.alloc(32, 7), seededRandom());
+  const secrets = new Secrets([Buffer.alloc(32, 7)], seededRandom());
   /** As the database gives it back. */
   function rowOf(record: EntryRecord) {
     const { rev, enabled, credentials = null, ...row } = downloadClientRow(record, secrets);

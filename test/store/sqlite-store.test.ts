@@ -106,9 +106,18 @@ describe("a database that cannot be used just now", () => {
     await (await openStore(directory)).close();
     const connection = new Database(join(directory, "pulse.db"));
     const db = new Kysely<Schema>({ dialect: sqliteDialect(connection) });
-    const secrets = new Secrets(Buffer.alloc(32), systemRandom);
+    const secrets = new Secrets([Buffer.alloc(32)], systemRandom);
     const queries = new Queries({ db, secrets, isShared: false });
-    const store = new SqliteStore({ connection, path: "", db, queries, release: () => {} });
+    const source = { kind: "given", name: "PULSE_SECRET_KEY" } as const;
+    const store = new SqliteStore({
+      connection,
+      path: "",
+      db,
+      queries,
+      keys: { secrets, source },
+      random: systemRandom,
+      release: () => {},
+    });
     onTestFinished(() => store.close());
 
     connection.exec(`pragma ${set}`);

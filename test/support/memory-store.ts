@@ -7,6 +7,7 @@ import type {
   AuditPage,
   AuditRequest,
   CommitRequest,
+  KeyRotation,
   PresenceFlush,
   Store,
   StoredRegistry,
@@ -101,6 +102,11 @@ export class MemoryStore implements Store {
   async trimAudit(before: number): Promise<void> {
     if (this.failure) throw this.failure;
     this.audit.trim(before);
+  }
+
+  async rotateKeys(): Promise<KeyRotation> {
+    if (this.failure) throw this.failure;
+    return { keyId: "0".repeat(8), resealed: 0, retiredKeyIds: [] };
   }
 
   async close(): Promise<void> {}

@@ -4,6 +4,7 @@ import { describe } from "vitest";
 import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import type { PulseOptions } from "../../src/pulse/index.js";
 import { createDatabase, describePostgres } from "./postgres.js";
@@ -51,6 +52,7 @@ export class TestNodes implements PulseUnderTest {
       downloadClients: createClient(DownloadClientService, transport),
       tokens: createClient(TokenService, transport),
       audit: createClient(AuditService, transport),
+      secrets: createClient(SecretService, transport),
     };
   }
 

@@ -6,6 +6,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { Scope, TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { type PulseOptions, type PulseServer, startPulse } from "../../src/pulse/index.js";
 import { createGrpcTransport } from "../../src/wire/grpc-transport.js";
@@ -20,6 +21,7 @@ export interface Clients {
   readonly downloadClients: Client<typeof DownloadClientService>;
   readonly tokens: Client<typeof TokenService>;
   readonly audit: Client<typeof AuditService>;
+  readonly secrets: Client<typeof SecretService>;
 }
 
 /** A running Pulse of a test, in this process, with a data directory of its own. */
@@ -87,6 +89,7 @@ export class TestPulse {
       downloadClients: createClient(DownloadClientService, transport),
       tokens: createClient(TokenService, transport),
       audit: createClient(AuditService, transport),
+      secrets: createClient(SecretService, transport),
     };
   }
 

@@ -12,6 +12,7 @@ import {
   type CommitRequest,
   type DueLease,
   type HoldingChanges,
+  type KeyRotation,
   type Listening,
   type NodeInfo,
   type Renewal,
@@ -320,6 +321,10 @@ export class SharedMemoryStore implements Store, SharedStore {
 
   trimAudit(before: number): Promise<void> {
     return this.#use("trimAudit", "write", async () => this.#database.audit.trim(before));
+  }
+
+  rotateKeys(): Promise<KeyRotation> {
+    throw new Error("nothing is encrypted in memory");
   }
 
   since(known: StorePoint): Promise<Since> {
