@@ -10,6 +10,8 @@ import { seededRandom } from "../support/seeded-random.js";
 
 const TOKEN = "t0ken-t0ken-t0ken";
 const SECRET = "pw-of-a";
+/** What the release before wrote of it, with that token and at that place. */
+const OLD_CACHE = "1.busNR5OqzVqEaFUe-Ohj8ovtwwK1Cn8PpTdHw79PxEV0x7g";
 
 let directory: string;
 let file: string;
@@ -55,6 +57,12 @@ describe("what was written", () => {
       expect(bytes).not.toContain(encoded);
     expect(lines()).toEqual(["info beginning with the last known good"]);
     expect(clock.pending).toBe(0);
+  });
+
+  it("is also read as the release before has sealed it", async () => {
+    await mkdir(join(directory, "state"));
+    await writeFile(file, OLD_CACHE);
+    expect(await read()).toBe(SECRET);
   });
 
   it.each<[string, Partial<WatchCacheOptions>]>([

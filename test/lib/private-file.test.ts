@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import {
   readIfPresent,
   readOrCreatePrivateFile,
   readPrivateFile,
+  removeUnfinished,
   writePrivateFile,
 } from "../../src/lib/private-file.js";
 
@@ -69,6 +70,14 @@ it("replaces a file whole, for its owner alone", async () => {
   await writePrivateFile(path, "short");
   expect(await readFile(path, "utf8")).toBe("short");
   expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+it("removes what was left unfinished of a file, and of no other", async () => {
+  const others = ["secret", "secret.old", "secret.tmp", "secrets.0123456789ab.tmp"];
+  for (const name of [...others, "secret.0123456789ab.tmp"])
+    await writeFile(join(directory, name), "text");
+  await removeUnfinished(join(directory, "secret"));
+  expect((await readdir(directory)).sort()).toEqual(others.sort());
 });
 
 it("tells a missing file from one that cannot be read", async () => {

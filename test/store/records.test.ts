@@ -119,7 +119,7 @@ describe("a row of an entry", () => {
     expect(rows.flatMap((row) => Object.values(row).map(String)).join()).not.toContain(
       "key by hand",
     );
-    expect(rows[0]?.credentials).toMatch(/^1\./);
+    expect(rows[0]?.credentials).toMatch(/^2\./);
     expect(rows[0]?.credentials).not.toBe(rows[1]?.credentials);
     expect(rowOf(auto({ host: "x" })).credentials).toBeNull();
   });
