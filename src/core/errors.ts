@@ -76,11 +76,15 @@ export function invalidField(field: string, description: string): DomainError {
   return invalid([{ field, description }]);
 }
 
+/** A token where its id should be is a mistake that is easily made: it is not repeated. */
+const TOKEN_SECRET = /(pulse_[0-9a-f]{16}_)[A-Za-z0-9_-]{3,}/g;
+
 /** @param what the caller may have given */
 export function notFound(resource: string, id: string, what = "id"): DomainError {
-  return new DomainError(`there is no ${resource} with ${what} ${JSON.stringify(id)}`, {
+  const shown = id.replace(TOKEN_SECRET, "$1…");
+  return new DomainError(`there is no ${resource} with ${what} ${JSON.stringify(shown)}`, {
     kind: "not-found",
     resource,
-    id,
+    id: shown,
   });
 }

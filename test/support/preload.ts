@@ -1,4 +1,4 @@
-import { rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunningProgram } from "./processes.js";
 
@@ -43,6 +43,19 @@ export async function memoryOf(program: RunningProgram): Promise<Memory> {
   const from = program.lines.length;
   program.kill("SIGUSR2");
   return (await program.line("memory", from)) as unknown as Memory;
+}
+
+/** For programs of which `heapOf` is asked for, in that file. */
+export function heapProbe(file: string): Env {
+  return { NODE_OPTIONS: preloaded("heap-snapshot"), HEAP_SNAPSHOT: file };
+}
+
+/** All that is on the heap of a program with a `heapProbe` after a garbage collection, as V8 writes it. */
+export async function heapOf(program: RunningProgram, file: string): Promise<Buffer> {
+  const from = program.lines.length;
+  program.kill("SIGUSR2");
+  await program.line("heap.written", from, 60_000);
+  return readFile(file);
 }
 
 /** For a Pulse on SQLite that `toggleStore` is to be told. Linux only. */
