@@ -128,8 +128,9 @@ export async function startPulse(options: PulseOptions): Promise<PulseServer> {
   if (!options.tls) refuseExposure(listen.host, options.insecure ?? false, log);
   const tls = options.tls && { files: options.tls, loaded: await readTls(options.tls, clock) };
   const store = await openStore(options, random);
+  const { secretKey: _, ...others } = options; // it is in no memory for longer than it is needed
   try {
-    return await startOn(store, options, tls, clock, random);
+    return await startOn(store, others, tls, clock, random);
   } catch (error) {
     await store.close();
     throw toStartError(error, listen, dataDirectory);
@@ -138,7 +139,7 @@ export async function startPulse(options: PulseOptions): Promise<PulseServer> {
 
 async function startOn(
   opened: Store,
-  options: PulseOptions,
+  options: Omit<PulseOptions, "secretKey">,
   tls: { readonly files: TlsFiles; readonly loaded: LoadedTls } | undefined,
   clock: Clock,
   random: Random,

@@ -19,14 +19,21 @@ import { Stack } from "../support/stack.js";
 
 const DEBUG = { PULSE_LOG_LEVEL: "debug", HAUL_LOG_LEVEL: "debug" };
 const TIMEOUT = { timeout: 180_000 };
-/** What is on Pulse's heap by need: it serves the credentials of entries to managers. */
-const NOT_ON_HEAP = /^(token|instance secret|secret key|database password)/;
+/**
+ * What must not be on Pulse's heap once nobody calls. By need there are the credentials of
+ * entries, which it serves to managers, the password of the database, to connect again, and
+ * while a stream is open the token that it came with, among its headers.
+ */
+const NOT_ON_HEAP = /^(token|instance secret|secret key)/;
 
 /** What somebody may see, by where. */
 type Seen = Map<string, string | Buffer>;
 
 class Run {
   readonly planted = new PlantedSecrets();
+  /** No secrets: they are in every place that is searched, to show that the search finds what is there. */
+  readonly controls = new PlantedSecrets();
+  readonly control = this.controls.plant("control", `control-${randomBytes(8).toString("hex")}`);
   readonly seen: Seen = new Map();
   readonly processes = new ProcessWatch();
   readonly #programs: [string, RunningProgram][] = [];
@@ -119,14 +126,18 @@ async function live(run: Run, env: Readonly<Record<string, string>>): Promise<Ru
   const startHaul = async () =>
     run.watch(
       "haul",
-      await stack.startHaul("haul", ["--kind", "qbittorrent", "--url", url], {
-        ...DEBUG,
-        HAUL_USERNAME: username,
-        HAUL_PASSWORD_FILE: passwordFile,
-      }),
+      await stack.startHaul(
+        "haul",
+        ["--kind", "qbittorrent", "--url", url, "--name", run.control],
+        {
+          ...DEBUG,
+          HAUL_USERNAME: username,
+          HAUL_PASSWORD_FILE: passwordFile,
+        },
+      ),
     );
   const haul = await startHaul();
-  await stack.entryIs("haul", "ONLINE", 30_000);
+  await stack.entryIs(run.control, "ONLINE", 30_000);
   for (const { path, content } of await filesIn(join(directory, "haul")))
     for (const [, secret = ""] of content.toString().matchAll(/"?([A-Za-z0-9_-]{20,})"?/g))
       if (!/^[0-9a-f-]{36}$/.test(secret) && !/^instance/.test(secret))
@@ -212,6 +223,7 @@ async function live(run: Run, env: Readonly<Record<string, string>>): Promise<Ru
       "another secret",
       () => registry.register({ service, instanceId: "by-itself", instanceSecret: misplaced }),
     ],
+    ["a control as id", () => registry.getService({ id: run.control })],
     ["no scope", () => stack.connect().tokens.createToken({ name: "x", scopes: [] })],
     ["a token as id", () => stack.connect("admin").tokens.revokeToken({ id: tokens.service })],
     ["a token as a service", () => registry.getService({ id: tokens.service })],
@@ -222,6 +234,7 @@ async function live(run: Run, env: Readonly<Record<string, string>>): Promise<Ru
   ] as const)
     await run.error(what, call());
   await run.cli(["services", "list"], { PULSE_TOKEN: wrong });
+  await run.cli(["services", "explain", `not-${run.control}`]);
   expect((await run.cli(["token", "revoke", made.id])).code).toBe(0);
   await downloadClients.listDownloadClients({});
   run.seen.set("/healthz", await (await fetch(`${stack.url}/healthz`)).text());
@@ -233,9 +246,10 @@ async function live(run: Run, env: Readonly<Record<string, string>>): Promise<Ru
   pulse.kill("SIGKILL");
   await pulse.exit;
   pulse = await run.startPulse(env);
-  await stack.entryIs("haul", "ONLINE", 30_000);
+  await stack.entryIs(run.control, "ONLINE", 30_000);
+  await watching.stop();
   await haul.stop();
-  await stack.entryIs("haul", "OFFLINE", 30_000);
+  await stack.entryIs(run.control, "OFFLINE", 30_000);
   run.hear();
   return pulse;
 }
@@ -290,6 +304,37 @@ async function tablesOf(url: string): Promise<string> {
   }
 }
 
+/** Places where the control is not found, though it is there, and files that should hold a secret and do not. */
+async function blindSpots(run: Run, heap: Buffer): Promise<readonly string[]> {
+  const { seen, controls, planted, processes, stack } = run;
+  const files = await filesIn(stack.group.directory);
+  const databases = files.filter(({ path }) => /pulse\.db/.test(path));
+  const stdoutOf = (name: string) =>
+    [...seen].flatMap(([place, text]) =>
+      place.startsWith(`stdout of ${name}`) ? [String(text)] : [],
+    );
+  const places: Readonly<Record<string, string | Buffer>> = {
+    heap,
+    processes: processes.seen,
+    "stdout of haul": stdoutOf("haul").join(""),
+    "stdout of watch": stdoutOf("watch").join(""),
+    "stdout of pulse clients list": stdoutOf("pulse clients list").join(""),
+    "stderr of pulse services explain": seen.get("stderr of pulse services explain") ?? "",
+    "error of a control as id": seen.get("error of a control as id") ?? "",
+    database: seen.get("tables") ?? Buffer.concat(databases.map(({ content }) => content)),
+  };
+  const blind = Object.keys(places).filter(
+    (place) => controls.in(places[place] ?? "").length === 0,
+  );
+  const pulseLog = stdoutOf("pulse ").join("");
+  if (!pulseLog.includes('"level":20') && !pulseLog.includes('"debug"')) blind.push("Pulse's log");
+  for (const { path, content } of files) {
+    const holds = HOLDERS[relative(stack.group.directory, path)];
+    if (holds && planted.in(content, holds).length === 0) blind.push(path);
+  }
+  return blind;
+}
+
 async function createRun(stack: Stack): Promise<Run> {
   onTestFinished(() => stack.stop());
   const run = new Run(stack, join(stack.group.directory, "heap.json"));
@@ -304,7 +349,9 @@ describe("no planted secret shows", TIMEOUT, () => {
     plantKeys(run.planted, await readFile(join(run.stack.dataDirectory, "secret.key"), "utf8"));
     expect(run.leaks()).toEqual([]);
     expect(await leaksOnDisk(run)).toEqual([]);
-    expect(run.planted.in(await heapOf(pulse, run.heapFile), NOT_ON_HEAP)).toEqual([]);
+    const heap = await heapOf(pulse, run.heapFile);
+    expect(run.planted.in(heap, NOT_ON_HEAP)).toEqual([]);
+    expect(await blindSpots(run, heap)).toEqual([]);
     await pulse.stop();
     expect(await leaksOnDisk(run)).toEqual([]);
   });
@@ -339,7 +386,9 @@ describePostgres("no planted secret shows on PostgreSQL", () => {
     run.seen.set("tables", await tablesOf(database.url));
     expect(run.leaks()).toEqual([]);
     expect(await leaksOnDisk(run)).toEqual([]);
-    expect(run.planted.in(await heapOf(pulse, run.heapFile), NOT_ON_HEAP)).toEqual([]);
+    const heap = await heapOf(pulse, run.heapFile);
+    expect(run.planted.in(heap, NOT_ON_HEAP)).toEqual([]);
+    expect(await blindSpots(run, heap)).toEqual([]);
     await pulse.stop();
   });
 });

@@ -58,7 +58,7 @@ export class PlantedSecrets {
     return found.map(({ name }) => name);
   }
 
-  /** One text with every form of every secret, in turn: each place must be able to show each. */
+  /** Every form of every secret, for tests of this. */
   get everyForm(): readonly Buffer[] {
     return this.#forms.map(({ bytes }) => bytes);
   }
@@ -82,7 +82,7 @@ export async function filesIn(
 /** Looks at the arguments and titles of all processes of this host, again and again. */
 export class ProcessWatch {
   readonly #seen = new Set<string>();
-  readonly #timer = setInterval(() => this.look(), 40);
+  readonly #timer = setInterval(() => this.look(), 100);
 
   /** All that was ever seen. */
   get seen(): string {
