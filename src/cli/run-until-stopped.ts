@@ -1,3 +1,5 @@
+import { closeSync, openSync } from "node:fs";
+import { isatty } from "node:tty";
 import { systemClock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import { CommandError } from "./failure.js";
@@ -15,20 +17,22 @@ export interface Running {
 }
 
 /**
- * Runs a program until SIGTERM, SIGINT or SIGHUP, then stops it cleanly and
- * ends the process. SIGHUP makes one that can reload do that instead. Whoever started the program with an IPC channel may die
- * without a signal to it: a closed channel counts as one, so that nothing is
- * orphaned. A second Ctrl-C ends it at once.
+ * Runs a program until SIGTERM, SIGINT or SIGHUP, then stops it cleanly and ends the
+ * process. SIGHUP makes one that can reload do that instead, unless it says that the
+ * terminal is gone in which the program runs. Whoever started the program with an IPC
+ * channel may die without a signal to it: a closed channel counts as one, so that nothing
+ * is orphaned. A second Ctrl-C ends it at once.
  */
 export async function runUntilStopped(log: Log, start: () => Promise<Running>): Promise<void> {
   let running: Running | undefined;
   let isHungUp = false;
+  const isInTerminal = [0, 1, 2].some((fd) => isatty(fd)) && !isTerminalGone();
   const told = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, resolve);
     process.on("SIGHUP", (signal) => {
       if (!running)
         isHungUp = true; // it is not known yet what that means to it
-      else if (running.reload) void running.reload();
+      else if (running.reload && !(isInTerminal && isTerminalGone())) void running.reload();
       else resolve(signal);
     });
     process.on("disconnect", () => resolve("the end of the program that started this one"));
@@ -43,6 +47,15 @@ export async function runUntilStopped(log: Log, start: () => Promise<Running>): 
   log.info({}, "stopped");
   if (cause instanceof Error) throw cause;
   process.exit(0);
+}
+
+function isTerminalGone(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Rejects if it takes too long: the process then ends without it. */
