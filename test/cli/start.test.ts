@@ -104,3 +104,12 @@ test("if Haul cannot start, Pulse is ended too", async () => {
     "stopped",
   );
 });
+
+test("with TLS in Pulse, Haul and the tables find its authority by themselves, on all addresses too", async () => {
+  await group.run("pulse", ["tls", "init"], env);
+  const start = group.start("start", [], { ...env, PULSE_LISTEN: "0.0.0.0:0" });
+  await start.output(/Pulse +https:\/\/0\.0\.0\.0:\d+ .*Download clients\n.*\n *haul .* online/s);
+  expect(await readFile(join(env.PULSE_DATA ?? "", "logs", "haul.log"), "utf8")).toMatch(
+    /"pulse":"https:\/\/127\.0\.0\.1:\d+".*haul\.registered/,
+  );
+}, 40_000);
