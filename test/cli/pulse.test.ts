@@ -433,7 +433,32 @@ describe("client commands", () => {
     expectOneSentence(refused.stderr);
     expect(refused.stderr).toContain("PULSE_TOKEN");
     expect(refused.stderr).not.toContain(created.token);
-    expect((await pulse("token", "list")).stdout).toMatch(/prism +observe +\S+ +revoked/);
+    expect((await pulse("token", "list")).stdout).toMatch(/prism +observe +revoked/);
+  });
+
+  test("a token ends by itself, and a join token after so many uses", async () => {
+    const make = (...args: string[]) => pulse("token", "create", "--name", "ends", ...args);
+    const made = await make("--scope", "join", "--uses", "3", "--expires-in", "30d");
+    expect(made.stderr).toMatch(/scopes join, for 3 instances, until \d{4}-.*Z\)/);
+    const at = await make("--scope", "observe", "--expires-at", "2999-01-31");
+    expect(at.stderr).toContain("until 2999-01-31T00:00:00Z");
+    expect((await pulse("token", "list")).stdout).toMatch(/ends +join +valid +\S+Z +0 of 3 +- /);
+
+    for (const [args, hint] of [
+      [["--scope", "join"], "--uses, --expires-in"],
+      [["--scope", "observe", "--uses", "1"], "--uses goes with --scope join alone"],
+      [["--scope", "observe", "--expires-at", "2001-01-31"], "expire_time: must be in the future"],
+      [["--scope", "observe", "--expires-at", "soon"], "Give a time such as"],
+      [
+        ["--scope", "observe", "--expires-in", "1d", "--expires-at", "2999-01-31"],
+        "cannot be used",
+      ],
+      [["--scope", "join", "--uses", "100001"], "from 1 to 100000"],
+    ] as const) {
+      const refused = await make(...args);
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toContain(hint);
+    }
   });
 
   test("without --json the token alone is on stdout", async () => {
