@@ -169,7 +169,10 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
       if (status?.code === "InvalidArgument") expectNothingPlantedIn(JSON.stringify(status));
       expect(status?.code).not.toBe("Internal");
     }
-    for await (const _ of clients.watchDownloadClients({ resumeToken: plant() })) break;
+    const watch = async () => {
+      for await (const _ of clients.watchDownloadClients({ resumeToken: plant() })) break;
+    };
+    expectNothingPlantedIn(JSON.stringify(await tell(watch())));
   });
 });
 
