@@ -276,6 +276,10 @@ export function feedRow(commit: Commit, follows: string, rows: CommitRows): Feed
   };
 }
 
+// A node of a release before leaves out what it does not know: then it is as a migration has it.
+const SERVICE_DEFAULTS = { approved: 1, token_id: "" };
+const TOKEN_DEFAULTS = { max_uses: 0, uses: 0, instance_id: "", joined_with: "" };
+
 /** What a row is in JSON, which has no bigint. */
 type InJson<Row> = { readonly [C in keyof Row]: Row[C] extends bigint ? string | number : Row[C] };
 
@@ -299,12 +303,13 @@ export function commitOfFeed({ rev, stamp, body }: StoredFeed, secrets: Secrets)
     services: services.map((row) =>
       serviceRecord(
         {
+          ...SERVICE_DEFAULTS,
           ...row,
           generation: BigInt(row.generation),
           lease_active: BigInt(row.lease_active),
           lease_credited: BigInt(row.lease_credited),
           rev: BigInt(row.rev),
-          approved: BigInt(row.approved),
+          approved: BigInt(row.approved ?? SERVICE_DEFAULTS.approved),
           removed: BigInt(row.removed),
         },
         secrets,
@@ -314,7 +319,7 @@ export function commitOfFeed({ rev, stamp, body }: StoredFeed, secrets: Secrets)
       entryRecord({ ...row, enabled: BigInt(row.enabled), rev: BigInt(row.rev) }, secrets),
     ),
     removedEntryIds,
-    tokens: tokens.map(tokenRecord),
+    tokens: tokens.map((row) => tokenRecord({ ...TOKEN_DEFAULTS, ...row })),
   };
 }
 

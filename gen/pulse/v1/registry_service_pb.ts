@@ -41,7 +41,10 @@ export type RegisterRequest = Message<"pulse.v1.RegisterRequest"> & {
    * Names this running copy for ever: 1 to 128 characters of
    * `A-Z a-z 0-9 . _ : -`, best a random UUID made once and kept. Empty: the
    * identity is (type, name), which is refused with PERMISSION_DENIED once an
-   * instance with a pinned secret has that pair.
+   * instance with a pinned secret has that pair. The instance id that Pulse gives to
+   * such a service (Service.instance_id) proves nothing, since everybody who lists
+   * services reads it: to give it a secret, send `lease_id` of its last Register, else
+   * it is PERMISSION_DENIED (IDENTITY_UNPROVEN).
    *
    * @generated from field: string instance_id = 2;
    */
@@ -61,7 +64,7 @@ export type RegisterRequest = Message<"pulse.v1.RegisterRequest"> & {
 
   /**
    * User name for the service's API, at most 256 characters. Absent: keep what
-   * is stored. Empty: clear it.
+   * is stored, as for `service_api_key`. Empty: clear it.
    *
    * @generated from field: optional string service_username = 4;
    */
@@ -71,6 +74,12 @@ export type RegisterRequest = Message<"pulse.v1.RegisterRequest"> & {
    * API key or password for the service's API, at most 4,096 characters.
    * Absent: keep what is stored. Empty: clear it. Encrypted at rest; never
    * logged, never part of an error.
+   *
+   * An identity without a secret is anybody's who has the scope: what is stored for
+   * it is kept only while scheme, host and port of `service.api_url` stay the same,
+   * and it is not given a secret; otherwise it is cleared, and UNVERIFIED. Where an
+   * operator has set a password of his own on the entry, such a Register is
+   * PERMISSION_DENIED (PASSWORD_OF_OPERATOR). A pinned instance moves with all it has.
    *
    * @generated from field: optional string service_api_key = 5;
    */
@@ -94,8 +103,8 @@ export type RegisterRequest = Message<"pulse.v1.RegisterRequest"> & {
   credentialState: CredentialState;
 
   /**
-   * State to begin with: ONLINE (also if left out) or DEGRADED. OFFLINE is
-   * refused.
+   * State to begin with: ONLINE (also if left out) or DEGRADED. OFFLINE and
+   * PENDING are refused.
    *
    * @generated from field: pulse.v1.ServiceStatus status = 8;
    */

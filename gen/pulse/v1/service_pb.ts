@@ -267,8 +267,8 @@ export enum ServiceStatus {
 
   /**
    * It waits for an operator's approval, alive or not. Managers do not see its
-   * entry until then. Only where Pulse runs with `--require-approval`; refused in a
-   * Register and a Heartbeat.
+   * entry until then. Only where Pulse runs, or ran, with `--require-approval`;
+   * refused in a Register, and taken as left out in a Heartbeat.
    *
    * @generated from enum value: SERVICE_STATUS_PENDING = 4;
    */
