@@ -6,14 +6,24 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import type { Access, EntryRecord } from "../../src/core/entry.js";
 import { Secrets } from "../../src/lib/sealing.js";
 import {
+  commitOfFeed,
+  commitRows,
   downloadClientRow,
+  feedRow,
   entryRecord as readEntry,
   serviceRow,
 } from "../../src/store/records.js";
 import type { StoredDownloadClient } from "../../src/store/schema.js";
 import { StoreOpenError } from "../../src/store/store.js";
 import { seededRandom } from "../support/seeded-random.js";
-import { commitOf, entryRecord, manualRecord, requestOf, serviceRecord } from "./sample-records.js";
+import {
+  commitOf,
+  entryRecord,
+  manualRecord,
+  requestOf,
+  serviceRecord,
+  tokenRecord,
+} from "./sample-records.js";
 import { openStore, temporaryDirectory } from "./temporary-store.js";
 
 const auto = (overrides: Partial<Access>, change: Partial<EntryRecord> = {}) =>
@@ -180,4 +190,25 @@ describe("credentials on disk", () => {
     await expect(load).rejects.toThrow(StoreOpenError);
     await expect(load).rejects.toThrow("do not belong to their row");
   });
+});
+
+it("a feed of a release before is read with what that did not know as it was then", () => {
+  const secrets = new Secrets(Buffer.alloc(32, 1), seededRandom());
+  const commit = commitOf(1n, { services: [serviceRecord()], tokens: [tokenRecord()] });
+  const row = feedRow(commit, "", commitRows(commit, secrets));
+  expect(commitOfFeed({ ...row, rev: 1n }, secrets)).toEqual(commit);
+  const unknown = new Set([
+    "approved",
+    "token_id",
+    "max_uses",
+    "uses",
+    "instance_id",
+    "joined_with",
+  ]);
+  const body = JSON.parse(row.body);
+  for (const old of [...body.services, ...body.tokens])
+    for (const name of unknown) if (name !== "instance_id" || "scopes" in old) delete old[name];
+  const read = commitOfFeed({ ...row, rev: 1n, body: JSON.stringify(body) }, secrets);
+  expect(read.services).toEqual([{ ...serviceRecord(), approved: true, tokenId: "" }]);
+  expect(read.tokens).toEqual([tokenRecord()]);
 });
