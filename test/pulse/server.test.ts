@@ -8,6 +8,7 @@ import Database from "libsql";
 import pg from "pg";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/health/v1/health_pb.js";
+import { AuditAction } from "../../gen/pulse/v1/audit_service_pb.js";
 import { TimelineSubject } from "../../gen/pulse/v1/registry_service_pb.js";
 import { SnapshotReason } from "../../gen/pulse/v1/watch_pb.js";
 import { type PulseOptions, StartError, startPulse } from "../../src/pulse/index.js";
@@ -379,6 +380,20 @@ it("a timeline says that two processes have shared an identity, and not that one
     "superseded",
   ]);
   await stream.end();
+});
+
+it("entries of the audit log go with their age, and stay without one", async () => {
+  const pulse = await TestPulse.start({ auditAgeMs: Number.POSITIVE_INFINITY });
+  onTestFinished(() => pulse.stop());
+  const { audit, registry } = pulse.clients("gRPC", await pulse.fileToken("admin"));
+  const actions = async () =>
+    (await audit.listAuditEntries({})).entries.map(({ action }) => AuditAction[action]);
+  await registry.register(HAUL);
+  await pulse.restart();
+  expect(await actions()).toEqual(["REGISTERED"]);
+  Object.assign(pulse.options, { auditAgeMs: 1 });
+  await pulse.restart();
+  await eventually(async () => expect(await actions()).toEqual([]));
 });
 
 it("a service that is away for too long is forgotten, and gets back what its operator had set", async () => {
