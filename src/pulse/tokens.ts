@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DomainError } from "../core/errors.js";
 import { isExpired, type Scope, type TokenRecord } from "../core/token.js";
 import { createToken } from "../core/token-command.js";
+import { forgetLastMatch } from "../lib/last-match.js";
 import type { Log } from "../lib/log.js";
 import { readOrCreatePrivateFile, readPrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
@@ -47,7 +48,7 @@ export function verifyToken(
       reason: "TOKEN_MISSING",
     });
   const token = /^bearer +(\S+)$/i.exec(authorization)?.[1] ?? "";
-  const record = tokenById(TOKEN_FORM.exec(token)?.[1] ?? "");
+  const record = tokenById(idIn(token) ?? "");
   const presented = Buffer.from(hashSecret(token));
   const expected = record ? Buffer.from(record.hash) : presented;
   const matches = timingSafeEqual(presented, expected);
@@ -67,6 +68,13 @@ export function expiredToken(): DomainError {
     kind: "unauthenticated",
     reason: "TOKEN_EXPIRED",
   });
+}
+
+/** The id that a token names; undefined if it is none. */
+function idIn(token: string): string | undefined {
+  const id = TOKEN_FORM.exec(token)?.[1];
+  forgetLastMatch();
+  return id;
 }
 
 export function invalidToken(): DomainError {
@@ -131,7 +139,7 @@ export async function prepareTokenFiles({
     name: keyof TokenFiles,
     scopes: readonly Scope[],
   ): Promise<void> {
-    const id = TOKEN_FORM.exec(token)?.[1];
+    const id = idIn(token);
     if (id === undefined && token !== "")
       log.warn({ path: files[name] }, "pulse.token_file_unusable"); // left as it is: it is somebody's
     if (id === undefined || registry.catalog.token(id)) return;

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { forgetLastMatch } from "../lib/last-match.js";
 import { ExposedFileError, readOrCreatePrivateFile, readPrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
 import { KEY_BYTES, keyIdOf, Secrets, type UnsealError } from "../lib/sealing.js";
@@ -127,8 +128,9 @@ export function keyTexts(text: string): readonly string[] {
 /** The keys in it, each once; undefined if there is none, or something that is none. */
 export function parseKeys(text: string): readonly Buffer[] | undefined {
   const keys = new Map<string, Buffer>();
-  for (const word of keyTexts(text)) {
-    const key = parseKey(word);
+  const all = keyTexts(text).map(parseKey);
+  forgetLastMatch();
+  for (const key of all) {
     if (!key) return undefined;
     keys.set(keyIdOf(key), key);
   }

@@ -193,7 +193,7 @@ describe("credentials on disk", () => {
 });
 
 it("a feed of a release before is read with what that did not know as it was then", () => {
-  const secrets = new Secrets(Buffer.alloc(32, 1), seededRandom());
+  const secrets = new Secrets([Buffer.alloc(32, 1)], seededRandom());
   const commit = commitOf(1n, { services: [serviceRecord()], tokens: [tokenRecord()] });
   const row = feedRow(commit, "", commitRows(commit, secrets));
   expect(commitOfFeed({ ...row, rev: 1n }, secrets)).toEqual(commit);
