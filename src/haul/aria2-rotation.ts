@@ -10,14 +10,19 @@ const ANSWERS_WITHIN_MS = 10_000;
 
 /**
  * Gives an aria2 of Haul's own another secret, and waits until it takes it.
+ *
+ * Everybody is told as soon as the old one is gone, while the new one starts: aria2
+ * lets who comes with a wrong secret wait for a second, so who came with the old one
+ * to the new aria2 would be away for that long.
  * @throws RotationFailed if it does not answer again within 10 s.
  */
 export async function changeAria2Secret(
   aria2: OwnAria2,
   clock: Clock,
   signal: AbortSignal,
+  announce: () => void,
 ): Promise<Probe> {
-  await aria2.changeSecret();
+  await aria2.changeSecret(announce);
   const endsAt = clock.now() + ANSWERS_WITHIN_MS;
   for (;;) {
     const probe = await createAdapter(aria2.target, { clock }).probe(signal);

@@ -16,8 +16,15 @@ export interface FrontOptions {
   readonly target: () => ClientTarget;
   /** Finishes what a crash left behind, before a probe; its own probe counts if it made one. */
   readonly settle?: (signal: AbortSignal) => Promise<Probe | undefined>;
-  /** Gives the client another secret, which `target` tells then, and logs in with it. */
-  readonly changeSecret: (adapter: Adapter, signal: AbortSignal) => Promise<Probe>;
+  /**
+   * Gives the client another secret, which `target` tells then, and logs in with it.
+   * `announce` tells Pulse of it before it is proven.
+   */
+  readonly changeSecret: (
+    adapter: Adapter,
+    signal: AbortSignal,
+    announce: () => void,
+  ) => Promise<Probe>;
   /** Where it puts files, if that is surely a directory of this host. */
   readonly localDirectory: string | undefined;
   /** How long to leave it before it is asked for the first time. */
@@ -44,6 +51,7 @@ export function startFronting(options: FrontOptions): Duty {
   const fronting = new Fronting(options.target(), options);
   let adapter = createAdapter(fronting.target, { clock });
 
+  const stopping = new AbortController();
   let busy: Promise<unknown> = Promise.resolve();
   /** One at a time: an adapter has one session, and a secret is changed between two probes. */
   function alone<T>(work: () => Promise<T>): Promise<T> {
@@ -76,23 +84,25 @@ export function startFronting(options: FrontOptions): Duty {
   });
   return {
     status: () => ({ registration: fronting.registration, client: fronting }),
-    rotate: (_, signal) =>
-      alone(async () => {
+    async rotate(_, caller) {
+      const signal = AbortSignal.any([caller, stopping.signal]);
+      await alone(async () => {
         const { outcome } = fronting.probe ?? {};
         if (outcome === "authentication-failed" || outcome === "banned") throw refusal();
-        const answer = await options.changeSecret(adapter, signal);
+        const answer = await options.changeSecret(adapter, signal, () => {
+          follow();
+          fronting.announce();
+        });
         follow();
         fronting.take(answer, undefined);
-      }).then(async () => {
-        const { kind, secret = "" } = fronting.target;
-        const { registration } = fronting;
-        const what = kind === "haul" ? "api-key" : kind;
-        return {
-          what,
-          pulse: registration ? await isTold(registration, secret, clock, signal) : "waiting",
-        };
-      }),
+      });
+      const { registration, target } = fronting;
+      const { kind, secret = "" } = target;
+      const pulse = registration ? await isTold(registration, secret, clock, signal) : "waiting";
+      return { what: kind === "haul" ? "api-key" : kind, pulse };
+    },
     async stop() {
+      stopping.abort();
       await prober.stop();
       await fronting.registration?.close();
     },

@@ -73,6 +73,11 @@ export class Fronting {
     this.#target = target;
   }
 
+  /** The client is about to take other credentials: they are registered, unproven, if it is. */
+  announce(): void {
+    if (this.#service) this.#tell(this.#service, credentialsOf(this.target, "unverified"));
+  }
+
   /** @param nextInMs undefined: there will be no further probe. */
   take(probe: Probe, nextInMs: number | undefined): void {
     this.#write(probe, nextInMs);

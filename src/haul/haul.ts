@@ -53,7 +53,7 @@ export async function startHaul(options: HaulOptions): Promise<Haul> {
   try {
     const register = createRegister(options, clock, random);
     duty = await startDuty({ options, state, clock, random, register, apiUrl: api.url });
-    rotate = oneAtATime(duty.rotate);
+    rotate = oneAtATime(duty.rotate, log);
     await writeAddress(stateDirectory, api.url);
   } catch (error) {
     await duty?.stop();
@@ -130,7 +130,8 @@ async function startDuty(setting: Setting): Promise<Duty> {
   if (setting.options.advertiseUrl) log.warn({ detail: NOT_ADVERTISED }, "haul.advertise-ignored");
   const duty = front(setting, {
     target: () => aria2.target,
-    changeSecret: (_, signal) => changeAria2Secret(aria2, setting.clock, signal),
+    changeSecret: (_, signal, announce) =>
+      changeAria2Secret(aria2, setting.clock, signal, announce),
     localDirectory,
     firstInMs: ARIA2_STARTS_IN_MS,
   });

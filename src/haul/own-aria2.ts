@@ -40,8 +40,9 @@ export interface OwnAria2 {
   /**
    * Ends it and starts it again with a new secret, since it takes one at its start alone.
    * What it was downloading goes on. It may need a moment until it answers.
+   * @param ended called when the old one is gone: from then on the old secret is nobody's
    */
-  changeSecret(): Promise<void>;
+  changeSecret(ended: () => void): Promise<void>;
   /** Ends it, by force after 3 s. */
   stop(): Promise<void>;
 }
@@ -122,13 +123,14 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
     await chmod(sessionFile, 0o600).catch(() => {}); // it may be gone
   }
 
-  async function replace(): Promise<void> {
+  async function replace(ended: () => void): Promise<void> {
     const next = randomSecret(random);
     // First: whatever ends us from here on, the next start has a secret, and registers it.
     await writePrivateFile(join(stateDirectory, SECRET_FILE), `${next}\n`);
     secret = next;
     const waking = repeat(clock, WAKE_EVERY_MS, () => wake(port));
     await end().finally(() => waking.cancel());
+    ended();
     if (!stopping.signal.aborted) await startAgain();
   }
 
@@ -137,8 +139,8 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
     get target(): ClientTarget {
       return { kind: "aria2", url: `http://127.0.0.1:${port}`, secret };
     },
-    changeSecret() {
-      replacing ??= replace().finally(() => {
+    changeSecret(ended) {
+      replacing ??= replace(ended).finally(() => {
         replacing = undefined;
       });
       return replacing;

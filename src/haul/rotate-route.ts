@@ -42,9 +42,10 @@ export function createRotateRoute({ rotate, hostNames }: RotateRouteOptions) {
   }
   return (request: IncomingMessage, response: ServerResponse): void => {
     handle(request, response).catch((error) => {
-      // Its message is for nobody but us, and may hold anything.
-      const name = error instanceof Error ? error.name : "unknown";
-      if (!response.headersSent) answer(response, 500, { error: `the rotation failed (${name})` });
+      // Its message may hold anything; a code says whether the state directory cannot be written.
+      const { code, name = "unknown" } = Object(error) as { code?: string; name?: string };
+      if (!response.headersSent)
+        answer(response, 500, { error: `the rotation failed (${code ?? name})` });
     });
   };
 }

@@ -1,5 +1,6 @@
 import type { Registration } from "../client/index.js";
 import { type Clock, sleep } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
 
 /** A secret cannot be changed, and nothing was; the message says why and what to do. */
 export class RotationRefused extends Error {
@@ -53,11 +54,27 @@ export async function isTold(
   return has() ? "told" : "waiting";
 }
 
-/** The next begins when the one before has ended. */
-export function oneAtATime(rotate: Rotate): Rotate {
+const WAITING =
+  "Pulse does not answer, and is told of the new secret when it does; an API key from before stays valid until then";
+
+/** The next begins when the one before has ended; each is a line in the log. */
+export function oneAtATime(rotate: Rotate, log: Log): Rotate {
+  async function logged(overlapMs: number, signal: AbortSignal): Promise<Rotated> {
+    try {
+      const rotated = await rotate(overlapMs, signal);
+      if (rotated.pulse === "told") log.info(rotated, "haul.rotated");
+      else log.warn({ ...rotated, detail: WAITING }, "haul.rotated");
+      return rotated;
+    } catch (error) {
+      const isTellable = error instanceof RotationRefused || error instanceof RotationFailed;
+      log.warn({ detail: isTellable ? error.message : "" }, "haul.not-rotated");
+      throw error;
+    }
+  }
+
   let before: Promise<unknown> = Promise.resolve();
   return (overlapMs, signal) => {
-    const rotated = before.then(() => rotate(overlapMs, signal));
+    const rotated = before.then(() => logged(overlapMs, signal));
     before = rotated.catch(() => {});
     return rotated;
   };

@@ -233,6 +233,32 @@ describe.skipIf(isMissing("qbittorrent-nox"))("a real qBittorrent", { timeout: 1
     expect(haul.stdout + haul.stderr).not.toContain(await lineOf(file));
   });
 
+  it("whose Haul is killed while it rotates, wherever that is: at the next start all agree", async () => {
+    const path = join(stack.group.directory, "password");
+    const first = await beside({}, "--password-file", path);
+    const random = seededRandom(11);
+    const given = ["--kind", "qbittorrent", "--url", first.client.url, "--username", USER.username];
+    let { haul } = first;
+    for (let n = 0; n < 5; n++) {
+      const url = await lineOf(stateFile("api.url"));
+      const asking = fetch(`${url}/api/rotate-key`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-api-key": await apiKey() },
+        body: "{}",
+      }).catch(() => {});
+      await sleep(random.next() * 400);
+      haul.kill("SIGKILL");
+      await Promise.all([haul.exit, asking]);
+      haul = await stack.startHaul(NAME, [...given, "--password-file", path]);
+      await eventually(async () => {
+        const entry = (await stack.entries()).get(NAME);
+        expect(entry?.password).toBe(await lineOf(path));
+        if (entry) await versionByEntry(entry);
+        await expect(stat(stateFile("client.secret.pending"))).rejects.toThrow("ENOENT");
+      }, 20_000);
+    }
+  });
+
   it("keeps a password that came from a variable: that is refused, and nothing changes", async () => {
     await beside({ HAUL_PASSWORD: USER.password });
     const data = join(stack.group.directory, NAME);
