@@ -31,16 +31,17 @@ export interface ClientSecret {
   settle(signal: AbortSignal): Promise<Probe | undefined>;
   /**
    * Gives the client a new secret and writes it into the operator's file.
+   * @param announce called when `target` has another secret, which is still to be proven
    * @returns what the client said when it was logged in to with the new one.
    * @throws RotationRefused, RotationFailed
    */
-  change(adapter: Adapter, signal: AbortSignal): Promise<Probe>;
+  change(adapter: Adapter, signal: AbortSignal, announce: () => void): Promise<Probe>;
 }
 
 /**
  * In this order, so that a crash at any moment leaves a secret that works where it is
  * looked for: the new secret is kept in the state directory (0600); the client gets it;
- * it is proven by a login; the operator's file gets it; the copy goes. Whoever finds a
+ * Pulse is told; it is proven by a login; the operator's file gets it; the copy goes. Whoever finds a
  * copy at a start tries it: if the client takes it the rest is made up for, and else the
  * client never got it.
  */
@@ -51,6 +52,8 @@ export async function createClientSecret(
   const pendingFile = join(stateDirectory, PENDING_FILE);
   const { secretFile, ...given } = client;
   let target: ClientTarget = given;
+  /** What was so before a change that is not over. */
+  let proven: ClientTarget = given;
   let pending = (await readIfPresent(pendingFile))?.trim();
 
   const withSecret = (secret: string): ClientTarget => ({ ...given, secret });
@@ -72,6 +75,12 @@ export async function createClientSecret(
   async function keep(secret: string, file: string): Promise<void> {
     await replaceLine(file, secret);
     target = withSecret(secret);
+    proven = target;
+    await dropPending();
+  }
+
+  async function goBack(): Promise<void> {
+    target = proven;
     await dropPending();
   }
 
@@ -84,7 +93,7 @@ export async function createClientSecret(
       if (pending === undefined) return undefined;
       const probe = await logIn(pending, signal);
       if (probe.outcome === "authentication-failed") {
-        await dropPending();
+        await goBack();
         return undefined;
       }
       if (probe.outcome !== "ok") return probe;
@@ -99,15 +108,16 @@ export async function createClientSecret(
         log.error({ secretFile, code, detail: NOT_WRITTEN }, "haul.secret-not-written");
       }
       target = withSecret(secret);
+      proven = target;
       pending = undefined; // a copy that could not be written into the file stays for the next start
       return probe;
     },
 
-    async change(adapter, signal) {
+    async change(adapter, signal, announce) {
       if (!adapter.changeSecret) throw new RotationRefused(NOT_CHANGEABLE);
       const file = await writableFile(secretFile);
       if (pending !== undefined) throw new RotationRefused(UNFINISHED);
-      const before = target.secret ?? "";
+      const before = proven.secret ?? "";
       const next = randomSecret(random);
       await writePrivateFile(pendingFile, `${next}\n`);
       pending = next;
@@ -117,9 +127,13 @@ export async function createClientSecret(
         if (error instanceof ProbeError) throw new RotationFailed(`${error.message}: ${UNKNOWN}`);
         throw error;
       }
+      // Before that is proven: whoever comes with the old one meanwhile is let in no more.
+      target = withSecret(next);
+      announce();
       const probe = await logIn(next, signal);
       if (probe.outcome === "authentication-failed") {
-        await dropPending();
+        await goBack();
+        announce();
         throw new RotationFailed(`the download client keeps its old secret: ${probe.message}`);
       }
       if (probe.outcome !== "ok") throw new RotationFailed(`${probe.message}: ${UNKNOWN}`);
@@ -131,8 +145,8 @@ export async function createClientSecret(
             `${file} cannot be written, and the client does not answer: ${UNKNOWN}`,
           );
         });
-        target = withSecret(before);
-        await dropPending();
+        await goBack();
+        announce();
         const { code } = error as NodeJS.ErrnoException;
         throw new RotationFailed(
           `${file} cannot be written (${code}): the download client has its old secret again`,

@@ -52,7 +52,9 @@ async function start(change: { readonly secretFile?: string | undefined } = { se
   const options = { stateDirectory: directory, clock: systemClock, random: systemRandom, log };
   const secret = await createClientSecret(fronted, options);
   const adapter = createAdapter(target, { clock: systemClock });
-  return { secret, adapter, change: () => secret.change(adapter, signal) };
+  const announced: unknown[] = [];
+  const announce = () => void announced.push(secret.target.secret);
+  return { secret, announced, change: () => secret.change(adapter, signal, announce) };
 }
 
 const isUntouched = async () => {
@@ -88,11 +90,12 @@ describe("a new secret", () => {
   });
 
   it("that the client does not take changes nothing", async () => {
-    const { secret, change } = await start();
+    const { secret, announced, change } = await start();
     client.onPassword = "ignore";
     await expect(change()).rejects.toThrow("the download client keeps its old secret");
     await isUntouched();
     expect(secret.target.secret).toBe(OLD);
+    expect(announced).toEqual([expect.stringMatching(/^[\w-]{43}$/), OLD]);
   });
 
   it("that cannot be written into the file after all is taken back", async () => {
@@ -153,7 +156,9 @@ describe("what is refused, with nothing changed", () => {
   it("an aria2 that Haul has not started", async () => {
     const { secret } = await start();
     const aria2 = createAdapter({ kind: "aria2", url, secret: OLD }, { clock: systemClock });
-    await expect(secret.change(aria2, signal)).rejects.toThrow("aria2's own configuration");
+    await expect(secret.change(aria2, signal, () => {})).rejects.toThrow(
+      "aria2's own configuration",
+    );
     await isUntouched();
   });
 });
