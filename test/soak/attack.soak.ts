@@ -3,7 +3,7 @@ import { ATTACK_CASES } from "../support/attack-cases.js";
 import { Siege } from "../support/siege.js";
 import { soak } from "../support/soak.js";
 
-const FOR_MS = soak(10_000, 2_000);
+const FOR_MS = soak(5_000, 2_000);
 
 describe.each(Object.entries(ATTACK_CASES))("%s", (_, cases) => {
   let siege: Siege;
