@@ -9,7 +9,10 @@ import { guardAgainstResets } from "./http2-resets.js";
 import { guardAgainstSilence } from "./http2-silence.js";
 import { rememberSockets } from "./http2-socket.js";
 import { guardAgainstStalls } from "./http2-stall.js";
+import { takeTurns } from "./http2-turns.js";
 import type { WireLimits } from "./limits.js";
+
+const MAX_CALLS_IN_A_TURN = 50;
 
 /**
  * Holds the bounds that grpc-js has no options for, or none that work, on the HTTP/2
@@ -25,6 +28,7 @@ export function guardHttp2(
   const http2 = http2ServerOf(server);
   http2.updateSettings({ maxHeaderListSize: limits.maxHeaderBytes });
   rememberSockets(http2);
+  takeTurns(http2, MAX_CALLS_IN_A_TURN);
   guardAgainstPings(http2, limits.maxPingsPer10s, clock);
   guardAgainstResets(http2, limits.maxResets, limits.maxResetsPerSecond, clock);
   guardAgainstSilence(http2, limits, clock);
