@@ -90,7 +90,8 @@ export async function readPrivateFile(path: string): Promise<string | undefined>
   const file = await openIfPresent(path);
   if (!file) return undefined;
   try {
-    if (isOpenToOthers(await file.stat())) throw new ExposedFileError(path);
+    const stat = await file.stat();
+    if (stat.isFile() && isOpenToOthers(stat)) throw new ExposedFileError(path);
     return await file.readFile("utf8");
   } finally {
     await file.close();

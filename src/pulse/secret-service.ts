@@ -3,6 +3,8 @@ import type { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { DomainError } from "../core/errors.js";
 import type { Log } from "../lib/log.js";
 import { KeyRotationError, type Store, StoreUnavailableError } from "../store/store.js";
+import type { AuditRecorder } from "./audit-recorder.js";
+import { actorOf } from "./authenticate.js";
 import type { ScopeTable } from "./guard.js";
 import { storeUnavailable } from "./status.js";
 
@@ -12,20 +14,28 @@ export const SECRET_SCOPES: ScopeTable<typeof SecretService> = {
 
 export interface SecretServiceOptions {
   readonly store: Pick<Store, "rotateKeys">;
+  readonly audit: AuditRecorder;
   readonly log: Log;
 }
 
 export function createSecretService({
   store,
+  audit,
   log,
 }: SecretServiceOptions): ServiceImpl<typeof SecretService> {
   return {
-    async rotateSecrets() {
+    async rotateSecrets(_, context) {
       const rotation = await store
         .rotateKeys((step) => log.debug({ step }, "secrets.rotating"))
         .catch(throwAsRefusal);
       const { keyId, resealed, retiredKeyIds } = rotation;
-      // Here somebody has rotated the keys: what else is to know of it is told here.
+      audit.record({
+        actor: actorOf(context),
+        action: "secrets rotated",
+        subject: "secrets",
+        subjectId: keyId,
+        detail: `${resealed} texts`,
+      });
       log.info({ keyId, reencrypted: resealed, retiredKeyIds }, "secrets.rotated");
       return { keyId, reencrypted: BigInt(resealed), retiredKeyIds: [...retiredKeyIds] };
     },

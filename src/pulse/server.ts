@@ -1,111 +1,32 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
-import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
-import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
-import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
-import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
-import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
-import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
-import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../core/lease.js";
+import { DEFAULT_LEASE_POLICY } from "../core/lease.js";
 import { type Clock, systemClock } from "../lib/clock.js";
 import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
-import { createProbeRule } from "../lib/probe-address.js";
 import { type Random, systemRandom } from "../lib/random.js";
 import { openPostgresStore } from "../store/postgres.js";
 import { hasSqliteStore, openSqliteStore, sqlitePath } from "../store/sqlite.js";
 import type { Store } from "../store/store.js";
 import { createHealth } from "../wire/health.js";
-import { createReflection } from "../wire/reflection.js";
-import { mount, startServer, type WireServer } from "../wire/server.js";
+import { startServer, type WireServer } from "../wire/server.js";
 import { createAuditRecorder } from "./audit-recorder.js";
-import { AUDIT_SCOPES, createAuditService } from "./audit-service.js";
 import { startAuditTrimming } from "./audit-trimming.js";
 import { actorOf } from "./authenticate.js";
 import { type CertificateWatch, watchCertificate } from "./certificate-watch.js";
-import { createDownloadClientService, DOWNLOAD_CLIENT_SCOPES } from "./download-client-service.js";
 import { startEngine } from "./engine.js";
-import {
-  countFailedAuthentications,
-  DEFAULT_FAILURE_POLICY,
-  type FailurePolicy,
-} from "./failed-authentications.js";
-import { type GuardOptions, guard } from "./guard.js";
+import { countFailedAuthentications, DEFAULT_FAILURE_POLICY } from "./failed-authentications.js";
+import type { GuardOptions } from "./guard.js";
 import { handshakeLog } from "./handshake-log.js";
-import { DEFAULT_HISTORY_POLICY, type HistoryPolicy } from "./history.js";
-import { createRegistryService, REGISTRY_SCOPES } from "./registry-service.js";
-import { createSecretService, SECRET_SCOPES } from "./secret-service.js";
+import { DEFAULT_HISTORY_POLICY } from "./history.js";
+import type { PulseOptions, PulseServer } from "./options.js";
+import { createServices, SERVICE_NAMES } from "./services.js";
 import { StartError, toStartError } from "./start-error.js";
 import { DRAIN_RETRY_AFTER_MS, drainingError } from "./status.js";
 import { type LoadedTls, readTls, type TlsFiles } from "./tls-files.js";
-import { createTokenService, TOKEN_SCOPES } from "./token-service.js";
 import { prepareTokenFiles, type TokenFiles } from "./tokens.js";
-import { DEFAULT_WATCH_POLICY, type WatchPolicy } from "./watch-hub.js";
+import { DEFAULT_WATCH_POLICY } from "./watch-hub.js";
 import { watchStore } from "./watched-store.js";
-
-export interface PulseOptions {
-  /** Port 0 takes a free one. */
-  readonly listen: { readonly host: string; readonly port: number };
-  /** Made if it is not there, for its owner alone. */
-  readonly dataDirectory: string;
-  /**
-   * `postgres://…`: a database that other nodes may use too. Left out, Pulse has one of
-   * its own in the data directory.
-   */
-  readonly database?: string;
-  /**
-   * 32 bytes as hex or base64 that encrypt the API keys, or several such with commas between,
-   * the newest first, which all decrypt; left out, a key file in the data directory.
-   */
-  readonly secretKey?: string;
-  /** Left out, plain text. The files are read again when they change. */
-  readonly tls?: TlsFiles;
-  /** Allows plain text beyond loopback. */
-  readonly insecure?: boolean;
-  readonly log: Log;
-  readonly policy?: Partial<LeasePolicy>;
-  /** Registrations that one Pulse holds; 100,000. */
-  readonly maxServices?: number;
-  /** Of these, how many with one token; 10,000. */
-  readonly maxServicesPerToken?: number;
-  /**
-   * What registers for the first time is seen by managers only once an operator has
-   * approved it. To be the same for all Pulses on one database.
-   */
-  readonly requireApproval?: boolean;
-  /** How much of the past is kept for watchers and timelines. */
-  readonly history?: Partial<HistoryPolicy>;
-  readonly watch?: Partial<WatchPolicy>;
-  /** A service that is OFFLINE for longer is removed, in ms while Pulse runs; 30 days. Infinity: never. */
-  readonly forgetAfterMs?: number;
-  /** How long entries of the audit log are kept, in wall-clock ms; 90 days. Infinity: for ever. */
-  readonly auditAgeMs?: number;
-  /** How many calls without a valid token an address may make. */
-  readonly failedAuthentications?: Partial<FailurePolicy>;
-  /** Networks (CIDR) to which TestDownloadClient may go; left out, all but link-local and the like. */
-  readonly allowProbe?: readonly string[];
-  /** For tests. */
-  readonly clock?: Clock;
-  /** For tests. */
-  readonly random?: Random;
-}
-
-export interface PulseServer {
-  /** `https://host:port`, or `http://host:port` in plain text */
-  readonly url: string;
-  readonly host: string;
-  readonly port: number;
-  readonly tokenFiles: TokenFiles;
-  /** Resolves if Pulse cannot go on, though it still answers: stop it, and start another. */
-  readonly failed: Promise<Error>;
-  /**
-   * Reads the files of TLS now, whether they have changed or not. What is wrong with them
-   * is logged, and what is in use stays. Undefined for plain text.
-   */
-  readonly reloadCertificate: (() => Promise<void>) | undefined;
-  /** Drains and stops within 10 s; the same promise if called again. */
-  stop(): Promise<void>;
-}
 
 /** Calls that run get this long to finish; with the rest of a stop it stays below 10 s. */
 const DRAIN_GRACE_MS = 5_000;
@@ -146,15 +67,7 @@ async function startOn(
 ): Promise<PulseServer> {
   const { listen, dataDirectory, log } = options;
   const policy = { ...DEFAULT_LEASE_POLICY, ...options.policy };
-  const health = createHealth([
-    RegistryService.typeName,
-    DownloadClientService.typeName,
-    TokenService.typeName,
-    AuditService.typeName,
-    SecretService.typeName,
-    EXPIRY_HEALTH,
-    STORE_HEALTH,
-  ]);
+  const health = createHealth([...SERVICE_NAMES, EXPIRY_HEALTH, STORE_HEALTH]);
   const healthOf = (isWell: boolean) => (isWell ? "serving" : "not-serving");
   const store = watchStore(opened, clock, log, (isAvailable) =>
     health.set(STORE_HEALTH, healthOf(isAvailable)),
@@ -172,7 +85,7 @@ async function startOn(
     log,
     onHold: (isHeld) => health.set(EXPIRY_HEALTH, healthOf(!isHeld)),
   });
-  const { registry, history, leases, streams, watching, tokenUses } = engine;
+  const { registry, tokenUses } = engine;
   if (shared && registry.catalog.revision === 0n) await warnOfRegistryHere(dataDirectory, log);
 
   const audit = createAuditRecorder({ store, clock, log });
@@ -202,77 +115,6 @@ async function startOn(
     log,
     random,
   };
-  const mounts = () => [
-    mount(
-      RegistryService,
-      guard(
-        RegistryService,
-        createRegistryService({
-          registry,
-          leases,
-          streams,
-          policy,
-          rules: {
-            maxServices: options.maxServices ?? DEFAULT_MAX_SERVICES,
-            maxServicesPerToken: options.maxServicesPerToken ?? DEFAULT_MAX_SERVICES_PER_TOKEN,
-            requireApproval: options.requireApproval ?? false,
-          },
-          history,
-          hub: watching.services,
-          random,
-        }),
-        REGISTRY_SCOPES,
-        guarding,
-      ),
-    ),
-    mount(
-      DownloadClientService,
-      guard(
-        DownloadClientService,
-        createDownloadClientService({
-          registry,
-          leases,
-          history,
-          hub: watching.downloadClients,
-          audit,
-          clock,
-          addressRule: createProbeRule(options.allowProbe),
-        }),
-        DOWNLOAD_CLIENT_SCOPES,
-        guarding,
-      ),
-    ),
-    mount(
-      TokenService,
-      guard(
-        TokenService,
-        createTokenService({ registry, uses: tokenUses, clock, random }),
-        TOKEN_SCOPES,
-        guarding,
-      ),
-    ),
-    mount(
-      AuditService,
-      guard(AuditService, createAuditService(registry, store), AUDIT_SCOPES, guarding),
-    ),
-    mount(
-      SecretService,
-      guard(SecretService, createSecretService({ store, log }), SECRET_SCOPES, guarding),
-    ),
-    health.mount,
-    ...createReflection(
-      [
-        RegistryService,
-        DownloadClientService,
-        TokenService,
-        AuditService,
-        SecretService,
-        health.service,
-      ],
-      [file_google_rpc_error_details],
-    ),
-  ];
-
   function answerHealth(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.url !== "/healthz") return false;
     const body = {
@@ -293,7 +135,21 @@ async function startOn(
     wire = await startServer({
       ...listen,
       clock,
-      mounts: mounts(),
+      mounts: createServices({
+        engine,
+        store,
+        audit,
+        health,
+        guarding,
+        policy,
+        rules: {
+          maxServices: options.maxServices ?? DEFAULT_MAX_SERVICES,
+          maxServicesPerToken: options.maxServicesPerToken ?? DEFAULT_MAX_SERVICES_PER_TOKEN,
+          requireApproval: options.requireApproval ?? false,
+        },
+        allowProbe: options.allowProbe,
+        clock,
+      }),
       routes: answerHealth,
       ...(tls && {
         tls: { credentials: tls.loaded.credentials, onFailure: handshakeLog(log, clock) },

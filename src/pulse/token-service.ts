@@ -67,6 +67,9 @@ export function createTokenService({
   };
 }
 
+/** The end of the year 9999: a later one cannot be told in JSON. */
+const LAST_TIMESTAMP_MS = 253_402_300_799_999;
+
 /** @throws DomainError of kind `invalid` with every field that is wrong. */
 function checkCreateToken(
   request: CreateTokenRequest,
@@ -82,8 +85,11 @@ function checkCreateToken(
   );
   const scopes = [...new Set(read.filter((scope) => scope !== undefined))];
   const expiresAt = request.expireTime && timestampMs(request.expireTime);
-  if (expiresAt !== undefined && !(expiresAt > at))
-    violations.push({ field: "expire_time", description: "must be in the future" });
+  if (expiresAt !== undefined && !(expiresAt > at && expiresAt <= LAST_TIMESTAMP_MS))
+    violations.push({
+      field: "expire_time",
+      description: "must be in the future, and before the year 10000",
+    });
   if (scopes.includes("join")) {
     if (scopes.length > 1)
       violations.push({ field: "scopes", description: "join cannot go with another scope" });

@@ -205,7 +205,7 @@ describe("rotate-key", () => {
     }).listen(0, "127.0.0.1");
     await new Promise((resolve) => other.once("listening", resolve));
     const url = `http://127.0.0.1:${(other.address() as { port: number }).port}`;
-    await writeFile(join(data, "api.key"), "the-key-of-this-haul\n");
+    await writeFile(join(data, "api.key"), "the-key-of-this-haul\n", { mode: 0o600 });
     await writeFile(join(data, "api.url"), `${url}\n`);
     const given = await group.run("haul", ["rotate-key", "--data", data, "--url", url]);
     const found = await group.run("haul", ["rotate-key", "--data", data]);

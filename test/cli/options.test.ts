@@ -145,7 +145,7 @@ describe("a switch in a variable", () => {
 
 describe("words for enum values", () => {
   test("leave out the unspecified one and the prefix", () => {
-    expect(enumWords(ServiceStatusSchema)).toEqual(["online", "degraded", "offline"]);
+    expect(enumWords(ServiceStatusSchema)).toEqual(["online", "degraded", "offline", "pending"]);
   });
 
   test("lead to the value and back", () => {

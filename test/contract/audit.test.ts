@@ -171,6 +171,42 @@ describeContract(({ protocol, start }) => {
     ]);
   });
 
+  it("an instance that joins, one that is approved, and a rotated key are in the log", async () => {
+    const request = { name: name("joiners"), scopes: [Scope.JOIN], maxUses: 1 };
+    const { token, id } = await ops.tokens.createToken(request);
+    secrets.add(token);
+    const joiner = pulse.clients(protocol, token);
+    const { service, instanceToken } = await joiner.registry.register(haul());
+    secrets.add(instanceToken);
+    const [joined] = await gathered(1, AuditAction.JOINED);
+    expect(joined).toMatchObject({ tokenId: id, subject: "token", tokenName: name("joiners") });
+    expect(joined?.subjectName).toContain(name("haul"));
+
+    const approving = await start({ requireApproval: true });
+    try {
+      const admin = approving.clients(protocol, await approving.fileToken("admin"));
+      const pending = await admin.registry.register(haul());
+      const pendingId = pending.service?.id ?? "";
+      await admin.registry.approveService({ id: pendingId });
+      const actions = [AuditAction.APPROVED];
+      const { entries } = await admin.audit.listAuditEntries({ actions });
+      expect(entries).toMatchObject([
+        { subject: "service", subjectId: pendingId, subjectName: name("haul"), tokenName: "admin" },
+      ]);
+    } finally {
+      await approving.stop();
+    }
+
+    // Where several nodes share the database, the operator has to give the new key first.
+    const rotation = await ops.secrets.rotateSecrets({}).catch(() => undefined);
+    const rotated = await gathered(rotation ? 1 : 0, AuditAction.SECRETS_ROTATED);
+    if (rotation)
+      expect(rotated).toMatchObject([
+        { subject: "secrets", subjectId: rotation.keyId, tokenName: "ops", tokenId: opsId },
+      ]);
+    expect(service?.id).not.toBe("");
+  });
+
   describe("credentials that are read", () => {
     it("by lists are in the log within a second or so, and lists without any are not", async () => {
       const { registry } = ops;

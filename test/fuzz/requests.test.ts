@@ -1,8 +1,10 @@
 import { type DescMethod, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { openSqliteStore } from "../../src/store/sqlite.js";
 import { HAUL, TestPulse } from "../support/pulse.js";
@@ -12,7 +14,13 @@ import { expectWholeRecords } from "./invariants.js";
 import { ENCODINGS, Sender } from "./sender.js";
 import { CORPUS, expectHonestEnd, shortName } from "./verdict.js";
 
-const SERVICES = [RegistryService, DownloadClientService, TokenService];
+const SERVICES = [
+  RegistryService,
+  DownloadClientService,
+  TokenService,
+  AuditService,
+  SecretService,
+];
 /** Heartbeat is a stream of requests: it has a test of its own. */
 const METHODS = SERVICES.flatMap(({ methods }) => methods).filter(
   ({ methodKind }) => methodKind === "unary" || methodKind === "server_streaming",

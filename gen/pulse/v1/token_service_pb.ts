@@ -124,7 +124,7 @@ export type CreateTokenRequest = Message<"pulse.v1.CreateTokenRequest"> & {
   scopes: Scope[];
 
   /**
-   * When it ends by itself, in the future. Absent: never.
+   * When it ends by itself, in the future and before the year 10000. Absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */
