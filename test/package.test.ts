@@ -85,6 +85,7 @@ it("holds what it needs to run, and no test, source or secret", async () => {
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "dist",
     "package.json",
     "proto",

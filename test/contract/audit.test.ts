@@ -179,7 +179,7 @@ describeContract(({ protocol, start }) => {
     const { service, instanceToken } = await joiner.registry.register(haul());
     secrets.add(instanceToken);
     const [joined] = await gathered(1, AuditAction.JOINED);
-    expect(joined).toMatchObject({ tokenId: id, subject: "token", tokenName: name("joiners") });
+    expect(joined).toMatchObject({ tokenId: id, subject: "service", tokenName: name("joiners") });
     expect(joined?.subjectName).toContain(name("haul"));
 
     const approving = await start({ requireApproval: true });

@@ -49,7 +49,9 @@ const raw = (request: RawRequest) => askRaw(pulse.server.url, request);
 async function registryNow() {
   const { registry, tokens } = pulse.clients("gRPC", adminToken);
   const { revision, services } = await registry.listServices({});
-  return { revision, services, tokens: (await tokens.listTokens({})).tokens };
+  // When a token was used last is told too, and this very call uses one.
+  const known = (await tokens.listTokens({})).tokens.map(({ lastUsedTime: _, ...token }) => token);
+  return { revision, services, tokens: known };
 }
 
 /** Calls a method whatever its kind is, and returns the status that it ends with. */

@@ -14,6 +14,8 @@ import { failure, type Status } from "../support/status.js";
 const CUT_WITHIN_MS = 3_000;
 
 describeContract(({ protocol, start }) => {
+  /** What HTTP/1.1 cannot carry, or what is the same by every protocol. */
+  const onGrpc = protocol === "gRPC" ? it : () => {};
   let pulse: PulseUnderTest;
   let admin: Clients;
   beforeAll(async () => {
@@ -80,7 +82,7 @@ describeContract(({ protocol, start }) => {
     expect(Date.now() - expiresAt).toBeLessThan(CUT_WITHIN_MS);
   });
 
-  it.runIf(protocol === "gRPC")(
+  onGrpc(
     "a heartbeat stream ends with its token, which is no goodbye: the instance has its grace",
     async () => {
       const { id, token } = await admin.tokens.createToken({
@@ -132,7 +134,7 @@ describeContract(({ protocol, start }) => {
     );
   });
 
-  it.runIf(protocol === "gRPC")("no secret of a token is anywhere but in its reply", async () => {
+  onGrpc("no secret of a token is anywhere but in its reply", async () => {
     const secrets: string[] = [];
     const texts: string[] = [];
     const see = (value: unknown) =>
