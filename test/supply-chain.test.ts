@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
 
@@ -30,6 +30,12 @@ it("each install script was looked at: package.json says whether it runs, SECURI
   const explained = read("SECURITY.md");
   for (const name of names)
     expect(explained).toContain(`\`${name.replace(/\/[^/]+-[^/]+$/, "/*")}`);
+});
+
+it("SECURITY.md names tests and pages that are there", () => {
+  const links = [...read("SECURITY.md").matchAll(/\]\(((?:test|docs)\/[^)#]+)/g)];
+  expect(links.length).toBeGreaterThan(5);
+  for (const [, path = ""] of links) expect(existsSync(join(ROOT, path)), path).toBe(true);
 });
 
 it("no install script of a production dependency runs", () => {

@@ -10,7 +10,8 @@ import type { Stack } from "./stack.js";
 export interface LogIn {
   readonly beganAt: number;
   readonly endedAt: number;
-  readonly isGood: boolean;
+  /** `away`: nobody answered, as while a client starts. */
+  readonly end: "good" | "refused" | "away";
 }
 
 /** Logs in with what `current()` says, again and again, and not from one session to the next. */
@@ -40,7 +41,7 @@ export class LogIns {
 
   /** Resolves when that many more log-ins have ended well. */
   async more(count: number): Promise<void> {
-    const good = () => this.logIns.filter(({ isGood }) => isGood).length;
+    const good = () => this.logIns.filter(({ end }) => end === "good").length;
     const enough = good() + count;
     await eventually(() => expect(good()).toBeGreaterThanOrEqual(enough));
   }
@@ -68,11 +69,11 @@ export class LogIns {
 
   async #logIn(entry: DownloadClient): Promise<void> {
     const beganAt = monotonicNow();
-    const isGood = await versionByEntry(entry).then(
-      () => true,
-      () => false,
+    const end = await versionByEntry(entry).then(
+      () => "good" as const,
+      (error: Error) => (error.message === "fetch failed" ? "away" : "refused"),
     );
-    this.logIns.push({ beganAt, endedAt: monotonicNow(), isGood });
+    this.logIns.push({ beganAt, endedAt: monotonicNow(), end });
   }
 }
 
@@ -82,9 +83,9 @@ export function outcomeOf(
   logIns: readonly LogIn[],
 ) {
   const delayMs = toldAt - askedAt;
-  const bad = logIns.filter(({ isGood }) => !isGood);
+  const bad = logIns.filter(({ end }) => end !== "good");
   const [first, last] = [bad[0], bad.at(-1)];
-  const again = logIns.find(({ isGood, beganAt }) => isGood && beganAt > (last?.beganAt ?? 0));
+  const again = logIns.find(({ end, beganAt }) => end === "good" && beganAt > (last?.beganAt ?? 0));
   if (!first || !last || !again) return { bad, delayMs, failingMs: 0, turnMs: 0 };
   return {
     bad,
