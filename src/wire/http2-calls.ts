@@ -92,7 +92,13 @@ function pushCounted(this: BoundedStream, chunk: Buffer | null, encoding?: Buffe
   return Duplex.prototype.push.call(this, chunk, encoding);
 }
 
+/** One message and no more, as a heartbeat comes. */
+function isWhole(chunk: Buffer): boolean {
+  return chunk.length >= HEAD_BYTES && chunk.readUInt32BE(1) === chunk.length - HEAD_BYTES;
+}
+
 function count(call: BoundedCall, message: MessagePart, chunk: Buffer): void {
+  if (message.headBytes === 0 && isWhole(chunk)) return call.release();
   let at = 0;
   let isEnd = false;
   while (at < chunk.length) {
