@@ -144,7 +144,7 @@ it("a million heartbeats and 100,000 registrations of any content crash nothing,
 
   const after = await memoryOf(pulse);
   figure(
-    6,
+    "fuzz",
     "heap of Pulse before and after the heartbeats, MB",
     `${warm.heapUsed / 1e6} and ${after.heapUsed / 1e6}`,
   );
