@@ -1,11 +1,8 @@
-import {
-  constants,
-  type Http2Server,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from "node:http2";
+import { constants, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import { Duplex } from "node:stream";
 import type { BoundedCall, CallBounds } from "./call-bounds.js";
+import { gateStreams, refuseStream } from "./http2-gate.js";
+import { cutOff, headerBytes, makeGarbageKnown } from "./http2-headers.js";
 import { socketOf } from "./http2-socket.js";
 
 /** Before each message of gRPC: whether it is compressed, and its length. */
@@ -27,46 +24,41 @@ interface MessagePart {
 
 /**
  * Counts each call in `bounds`, and what of its messages has come while they are not
- * whole. One call more than allowed is answered RESOURCE_EXHAUSTED before anybody else
+ * whole, its headers, if they are large, with the first of them. One call more than allowed is answered RESOURCE_EXHAUSTED before anybody else
  * sees it; one that must be dropped is reset with ENHANCE_YOUR_CALM, which gRPC reads
  * as the same. `rememberSockets` comes first.
  */
 export function boundCalls(http2: Http2Server, bounds: CallBounds): void {
-  const listeners = http2.listeners("stream");
-  http2.removeAllListeners("stream");
-  http2.on(
-    "stream",
-    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ...rest: unknown[]) => {
-      const address = stream.session ? (socketOf(stream.session).remoteAddress ?? "") : "";
-      const call = bounds.begin(address, () => {
-        stream.removeAllListeners("aborted"); // the guard's, which would reset it without our code
-        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-      });
-      if (!call) return refuse(stream);
-      Object.assign(stream, {
-        [BOUNDED]: { call, message: { headBytes: 0, missingBytes: 0 } },
-        push: pushCounted,
-      });
-      stream.on("close", endCall);
-      countEarly(stream as BoundedStream);
-      for (const listener of listeners) listener.call(http2, stream, headers, ...rest);
-    },
-  );
+  gateStreams(http2, (letThrough) => (stream, headers, flags, raw) => {
+    const address = stream.session ? (socketOf(stream.session).remoteAddress ?? "") : "";
+    const call = bounds.begin(address, () => {
+      stream.removeAllListeners("aborted"); // the guard's, which would reset it without our code
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    });
+    if (!call) return refuseStream(stream, constants.NGHTTP2_NO_ERROR, TOO_MANY);
+    Object.assign(stream, {
+      [BOUNDED]: { call, message: { headBytes: 0, missingBytes: 0 } },
+      push: pushCounted,
+    });
+    stream.on("close", endCall);
+    stream.on("error", ignore); // it may be dropped before anybody else listens
+    const bytes = headerBytes(raw);
+    if (bytes > FEW_HEADER_BYTES) {
+      makeGarbageKnown(bytes);
+      call.hold(bytes);
+      // Not the call alone: what else it has sent would be taken apart first.
+      if (stream.closed) return cutOff(stream);
+    }
+    countEarly(stream as BoundedStream);
+    if (!stream.closed) letThrough(stream, headers, flags, raw);
+  });
 }
 
-function refuse(stream: ServerHttp2Stream): void {
-  stream.on("error", () => {});
-  stream.respond(
-    {
-      ":status": 200,
-      "content-type": "application/grpc+proto",
-      "grpc-status": "8",
-      "grpc-message": "too many calls at a time: make fewer, or try again later",
-    },
-    { endStream: true },
-  );
-  stream.close(constants.NGHTTP2_NO_ERROR);
-}
+/** What any call has: these are not counted. */
+const FEW_HEADER_BYTES = 2_048;
+const TOO_MANY = "too many calls at a time: make fewer, or try again later";
+
+function ignore(): void {}
 
 /** One function for all streams, as below: there are thousands, and a closure for each is memory. */
 function endCall(this: ServerHttp2Stream): void {
@@ -98,7 +90,10 @@ function isWhole(chunk: Buffer): boolean {
 }
 
 function count(call: BoundedCall, message: MessagePart, chunk: Buffer): void {
-  if (message.headBytes === 0 && isWhole(chunk)) return call.release();
+  if (message.headBytes === 0 && isWhole(chunk)) {
+    call.release();
+    return;
+  }
   let at = 0;
   let isEnd = false;
   while (at < chunk.length) {

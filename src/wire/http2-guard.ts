@@ -4,6 +4,7 @@ import type { Clock } from "../lib/clock.js";
 import type { CallBounds } from "./call-bounds.js";
 import { capTimeout, parseTimeout } from "./grpc-timeout.js";
 import { boundCalls } from "./http2-calls.js";
+import { boundHeaders } from "./http2-headers.js";
 import { guardAgainstPings } from "./http2-pings.js";
 import { guardAgainstResets } from "./http2-resets.js";
 import { guardAgainstSilence } from "./http2-silence.js";
@@ -46,7 +47,8 @@ export function guardHttp2(
       ? capTimeout(String(timeout), limits.maxTimeoutMs)
       : "malformed";
   });
-  boundCalls(http2, bounds); // in front of all of them
+  boundCalls(http2, bounds);
+  boundHeaders(http2, limits.maxHeaderBytes); // in front of all of them
 }
 
 /** One function for all streams: there are thousands, and a closure for each is memory. */

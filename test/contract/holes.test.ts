@@ -1,30 +1,18 @@
 import type { IncomingMessage } from "node:http";
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { createClient, type Transport } from "@connectrpc/connect";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
-import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
-import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
 import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { bodyOf, serve } from "../adapters/fake-client.js";
+import { METHODS, methodPath } from "../support/contract-services.js";
 import { HAUL, LONG_TTL, PROTOCOLS, TestPulse } from "../support/pulse.js";
 import { askRaw, type RawRequest } from "../support/raw-http.js";
 import { statusOf } from "../support/status.js";
 
 // An older registry of this kind, on plain REST, let its callers in by holes such as
 // these. Here they are tried, one after the other, as somebody would who knows of them.
-
-const SERVICES = [
-  RegistryService,
-  DownloadClientService,
-  TokenService,
-  AuditService,
-  SecretService,
-] as const satisfies readonly DescService[];
-const METHODS = SERVICES.flatMap((service) => [...service.methods] as DescMethod[]);
-const pathOf = ({ parent, name }: DescMethod) => `/${parent.typeName}/${name}`;
 
 const JSON_CONTENT = { "content-type": "application/json" };
 const REGISTER_PATH = "/pulse.v1.RegistryService/Register";
@@ -212,7 +200,7 @@ describe("a path that skips authentication", () => {
   it("is not a call by GET with its message in the query", async () => {
     const query = "encoding=json&message=%7B%7D&connect=v1";
     for (const method of METHODS) {
-      const { status, body } = await raw({ method: "GET", path: `${pathOf(method)}?${query}` });
+      const { status, body } = await raw({ method: "GET", path: `${methodPath(method)}?${query}` });
       expect([method.name, status >= 400]).toEqual([method.name, true]);
       expect(body).not.toContain(HAUL.serviceApiKey);
     }

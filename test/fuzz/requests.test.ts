@@ -1,12 +1,8 @@
 import { type DescMethod, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AuditService } from "../../gen/pulse/v1/audit_service_pb.js";
-import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
-import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
-import { SecretService } from "../../gen/pulse/v1/secret_service_pb.js";
-import { TokenService } from "../../gen/pulse/v1/token_service_pb.js";
 import { openSqliteStore } from "../../src/store/sqlite.js";
+import { METHODS } from "../support/contract-services.js";
 import { HAUL, TestPulse } from "../support/pulse.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { damaged, type Init, type Known, messageOf, nearly } from "./arbitrary.js";
@@ -14,15 +10,8 @@ import { expectWholeRecords } from "./invariants.js";
 import { ENCODINGS, Sender } from "./sender.js";
 import { CORPUS, expectHonestEnd, shortName } from "./verdict.js";
 
-const SERVICES = [
-  RegistryService,
-  DownloadClientService,
-  TokenService,
-  AuditService,
-  SecretService,
-];
 /** Heartbeat is a stream of requests: it has a test of its own. */
-const METHODS = SERVICES.flatMap(({ methods }) => methods).filter(
+const SINGLE = METHODS.filter(
   ({ methodKind }) => methodKind === "unary" || methodKind === "server_streaming",
 );
 /** Of each method in each encoding; half of them whole messages, half of them damaged. */
@@ -80,7 +69,7 @@ const arbitraryOf = (method: DescMethod, values: Known) => {
   return fc.oneof(whole, whole, damaged(whole), damaged(damaged(whole)));
 };
 
-describe.each(METHODS.map((method) => [shortName(method), method] as const))(
+describe.each(SINGLE.map((method) => [shortName(method), method] as const))(
   "%s",
   (name, method) => {
     it.each(ENCODINGS)("over %s, whatever is sent, answers or refuses", async (encoding) => {
@@ -99,7 +88,7 @@ describe.each(METHODS.map((method) => [shortName(method), method] as const))(
 );
 
 it.each(CORPUS)("$method answers or refuses what was found earlier: $why", async (entry) => {
-  const method = METHODS.find((each) => shortName(each) === entry.method);
+  const method = SINGLE.find((each) => shortName(each) === entry.method);
   if (!method) throw new Error(`the corpus names ${entry.method}, which is no method`);
   const bytes = Buffer.from(entry.base64, "base64");
   for (const encoding of ENCODINGS)
