@@ -65,8 +65,9 @@ export async function startOwnAria2(options: OwnAria2Options): Promise<OwnAria2 
   async function run(): Promise<ChildProcess> {
     port = await freePort(port);
     await makeDownloadDirectory(downloadDirectory);
+    // First: aria2 writes it anew with a mode of its own, and no other would be taken for private.
+    await chmod(sessionFile, 0o600).catch(() => {}); // it may not be there yet
     await readOrCreatePrivateFile(sessionFile, () => "");
-    await chmod(sessionFile, 0o600); // aria2 writes it anew with a mode of its own
     const settings = { port, secret, downloadDirectory, sessionFile, parentPid: process.pid };
     await writePrivateFile(configFile, aria2Config(settings));
     const child = spawn("aria2c", [`--conf-path=${configFile}`], {
