@@ -1,12 +1,12 @@
+import { withoutMapping } from "./host.js";
+
 /**
  * Whom an IP address stands for where peers are counted. An IPv4 address stands for
  * itself, also when it is mapped into IPv6; an IPv6 address for its /64, of which one
  * host may take as many addresses as it likes. What is no address is returned as it is.
  */
 export function addressBlock(address: string): string {
-  const mapped = MAPPED_IPV4.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const [bare = ""] = address.split("%", 1); // without its zone
+  const [bare = ""] = withoutMapping(address).split("%", 1); // without its zone
   if (!bare.includes(":")) return bare;
   const [head = "", tail] = bare.split("::");
   const groups = head === "" ? [] : head.split(":");
@@ -20,5 +20,3 @@ export function addressBlock(address: string): string {
   const network = groups.slice(0, 4).map((group) => group.replace(/^0+(?=.)/, "").toLowerCase());
   return `${network.join(":")}::/64`;
 }
-
-const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;

@@ -8,6 +8,11 @@ export function inUrl(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
+/** An IP address as people write it: an IPv4 address that is mapped into IPv6 (`::ffff:10.0.0.1`) by itself. */
+export function withoutMapping(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}
+
 /**
  * Whether nothing but this host is behind it: `localhost`, `::1` or an address of
  * 127.0.0.0/8. An IPv6 address must come without brackets.

@@ -9,6 +9,7 @@ import {
 } from "@connectrpc/connect";
 import type { Metadata, ServerUnaryCall } from "@grpc/grpc-js";
 import type { Clock } from "../lib/clock.js";
+import { withoutMapping } from "../lib/host.js";
 import { toHeaders, toMetadata } from "./metadata.js";
 
 /** What the four kinds of grpc-js calls have in common, as far as it is needed here. */
@@ -158,8 +159,7 @@ export function addressOf(context: HandlerContext): string {
 
 /** grpc-js writes `127.0.0.1:5000`, and `::1:5000` without brackets. */
 function withoutPort(peer: string): string {
-  const address = peer.slice(0, Math.max(0, peer.lastIndexOf(":")));
-  return address.replace(/^::ffff:(?=\d+\.)/, "");
+  return withoutMapping(peer.slice(0, Math.max(0, peer.lastIndexOf(":"))));
 }
 
 /** A header of the request, several values joined by commas; without building all of them. */

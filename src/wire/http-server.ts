@@ -15,6 +15,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { Clock } from "../lib/clock.js";
+import { withoutMapping } from "../lib/host.js";
 import type { BoundedCall, CallBounds } from "./call-bounds.js";
 import { capTimeout } from "./grpc-timeout.js";
 import { addressKey } from "./handler-context.js";
@@ -176,7 +177,7 @@ function isSingle({ methodKind }: DescMethod): boolean {
 
 /** What a handler may know of a request that Connect does not tell it. */
 function valuesOf({ socket }: IncomingMessage): ContextValues {
-  const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "") ?? "";
+  const address = withoutMapping(socket.remoteAddress ?? "");
   return createContextValues().set(addressKey, address);
 }
 

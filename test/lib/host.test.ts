@@ -1,5 +1,11 @@
 import { expect, it } from "vitest";
-import { hostOf, inUrl, isLoopbackHost, isUnspecifiedHost } from "../../src/lib/host.js";
+import {
+  hostOf,
+  inUrl,
+  isLoopbackHost,
+  isUnspecifiedHost,
+  withoutMapping,
+} from "../../src/lib/host.js";
 
 it.each(["localhost", "::1", "127.0.0.1", "127.255.255.255"])("%s is loopback", (host) => {
   expect(isLoopbackHost(host)).toBe(true);
@@ -37,3 +43,14 @@ it.each([
   ["127.0.0.1", "127.0.0.1"],
   ["::1", "[::1]"],
 ])("%s stands in a URL as %s", (host, text) => expect(inUrl(host)).toBe(text));
+
+it.each([
+  ["::ffff:10.0.0.1", "10.0.0.1"],
+  ["::FFFF:10.0.0.1", "10.0.0.1"],
+  ["10.0.0.1", "10.0.0.1"],
+  ["::ffff:a00:1", "::ffff:a00:1"],
+  ["fd00::1", "fd00::1"],
+  ["", ""],
+])("%s is written as %s", (address, written) => {
+  expect(withoutMapping(address)).toBe(written);
+});

@@ -44,6 +44,11 @@ async function put({ certificate, key }: KeyedCertificate): Promise<void> {
 
 async function watch(begin: KeyedCertificate = first) {
   await put(begin);
+  return watchFiles();
+}
+
+/** What the files hold is in use, and they are watched. */
+async function watchFiles() {
   const watching = watchCertificate({
     files,
     loaded: await readTls(files, clock),
@@ -129,14 +134,7 @@ it("notices that a link leads elsewhere, as where secrets are mounted", async ()
   }
   await symlink("one", link);
   files = { certificate: join(link, "tls.crt"), key: join(link, "tls.key") };
-  const watching = watchCertificate({
-    files,
-    loaded: await readTls(files, clock),
-    clock,
-    log,
-    use: (credentials) => used.push(credentials),
-  });
-  onTestFinished(() => watching.stop());
+  await watchFiles();
   await symlink("two", `${link}.new`);
   await rename(`${link}.new`, link);
   await look();
