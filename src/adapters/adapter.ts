@@ -32,6 +32,8 @@ export interface ProbeSuccess {
   /** As the client tells it; empty if it does not. */
   readonly version: string;
   readonly load: ClientLoad;
+  /** Where it puts what it has fetched, unless told otherwise, as it sees that itself. */
+  readonly downloadDirectory?: string;
   /**
    * Whether the client looked at the credentials. Some let in whoever calls from
    * their own host: that proves nothing for those who call from elsewhere.
@@ -54,6 +56,20 @@ export interface ProbeFailure {
     | "unsupported-version";
   /** What happened and what to do, for people. */
   readonly message: string;
+  /** Nobody listens at its address: no matter of patience, as silence may be. */
+  readonly isRefused?: true;
+}
+
+/** Something to download. */
+export interface Download {
+  /** Name of the .torrent or .nzb file, without a path. */
+  readonly fileName: string;
+  /** What is in that file. */
+  readonly content: Uint8Array;
+  /** Category or label to give it, if the client knows such. */
+  readonly category?: string;
+  /** Where to put it, as the client sees that; left out, where it puts all. */
+  readonly directory?: string;
 }
 
 /** Asks one download client. Remembers its session, so probes must not overlap. */
@@ -68,6 +84,14 @@ export interface Adapter {
    *   the signal's reason when it aborts.
    */
   changeSecret?(next: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Has the client fetch this; absent: this kind has no way to. Ends within 14 s.
+   * Adding what it has already is no error.
+   * @returns the id by which the client knows the download
+   * @throws ProbeError if it did not, or if there was no answer, so that it may have;
+   *   the signal's reason when it aborts.
+   */
+  add?(download: Download, signal: AbortSignal): Promise<string>;
 }
 
 /**
@@ -76,11 +100,25 @@ export interface Adapter {
  */
 export type AdapterFactory = (target: ClientTarget, call: HttpCaller) => Adapter;
 
+/**
+ * Whether what answers at a URL is of one kind, by what it tells without credentials.
+ * Sends none, and nothing that counts as a failed log-in. May throw a ProbeError for "no".
+ */
+export type Recognise = (url: string, call: HttpCaller, signal: AbortSignal) => Promise<boolean>;
+
+/** One kind of download client: all that is known of it is in its file. */
+export interface ClientKind {
+  readonly createAdapter: AdapterFactory;
+  readonly recognise: Recognise;
+}
+
 /** Thrown inside an adapter to end a probe with this outcome. */
 export class ProbeError extends Error {
   constructor(
     readonly outcome: ProbeFailure["outcome"],
     message: string,
+    /** As `ProbeFailure.isRefused`. */
+    readonly isRefused = false,
   ) {
     super(message);
   }

@@ -1,4 +1,10 @@
-import { type Adapter, type ClientTarget, type Probe, ProbeError } from "./adapter.js";
+import {
+  type Adapter,
+  type ClientKind,
+  type ClientTarget,
+  type Probe,
+  ProbeError,
+} from "./adapter.js";
 import type { HttpCaller } from "./http-call.js";
 import { count, isObject, parseJson, text } from "./json.js";
 import { requireVersion } from "./version.js";
@@ -13,7 +19,7 @@ const UNAUTHORIZED = "Unauthorized";
  * that an aria2 with a secret tells without it would show that it is one. It does not
  * tell how much space is free.
  */
-export function createAria2Adapter(target: ClientTarget, call: HttpCaller): Adapter {
+function createAria2Adapter(target: ClientTarget, call: HttpCaller): Adapter {
   const url = `${target.url.replace(/\/+$/, "")}/jsonrpc`;
   const params = target.secret ? [`token:${target.secret}`] : [];
 
@@ -52,6 +58,20 @@ export function createAria2Adapter(target: ClientTarget, call: HttpCaller): Adap
     },
   };
 }
+
+export const ARIA2: ClientKind = {
+  createAdapter: createAria2Adapter,
+  async recognise(url, call, signal) {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: "who", method: "aria2.getVersion" });
+    const headers = { "content-type": "application/json" };
+    const reply = parseJson(
+      (await call(`${url}/jsonrpc`, { method: "POST", headers, body }, signal)).text,
+    );
+    if (!isObject(reply) || reply.jsonrpc !== "2.0" || reply.id !== "who") return false;
+    if (isObject(reply.error)) return reply.error.message === UNAUTHORIZED;
+    return isObject(reply.result) && Array.isArray(reply.result.enabledFeatures);
+  },
+};
 
 function refused(target: ClientTarget): ProbeError {
   return new ProbeError(

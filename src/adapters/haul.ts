@@ -1,4 +1,10 @@
-import { type Adapter, type ClientTarget, type Probe, ProbeError } from "./adapter.js";
+import {
+  type Adapter,
+  type ClientKind,
+  type ClientTarget,
+  type Probe,
+  ProbeError,
+} from "./adapter.js";
 import type { HttpCaller } from "./http-call.js";
 import { isObject, parseJson, text } from "./json.js";
 
@@ -9,7 +15,7 @@ const KEY = /^[\x21-\x7e]{1,512}$/;
  * A Haul by its own API. The key is sent only to what has said on the open
  * `/health`, as Haul does, that it is well. It has no load to tell.
  */
-export function createHaulAdapter(target: ClientTarget, call: HttpCaller): Adapter {
+function createHaulAdapter(target: ClientTarget, call: HttpCaller): Adapter {
   const base = target.url.replace(/\/+$/, "");
   const { secret } = target;
 
@@ -45,6 +51,15 @@ export function createHaulAdapter(target: ClientTarget, call: HttpCaller): Adapt
     },
   };
 }
+
+export const HAUL: ClientKind = {
+  createAdapter: createHaulAdapter,
+  async recognise(url, call, signal) {
+    const { status, text } = await call(`${url}/api/status`, {}, signal);
+    const answer = parseJson(text);
+    return status === 401 && isObject(answer) && String(answer.error).includes("Haul's API key");
+  },
+};
 
 const WHERE = "it is in the file api.key of Haul's state directory";
 

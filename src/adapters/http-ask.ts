@@ -17,7 +17,7 @@ const MAX_INFORMATION = 4;
 export interface HttpRequest {
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | URLSearchParams;
+  readonly body?: string | URLSearchParams | FormData;
   /** The longest body to accept, in bytes; 64 KiB. */
   readonly maxBytes?: number;
 }
@@ -30,14 +30,14 @@ export interface Answer {
 }
 
 /** Asks, and waits for the headers. Connects to one of these addresses, and to no other. */
-export function ask(
+export async function ask(
   url: URL,
   { method = "GET", headers = {}, body }: HttpRequest,
   addresses: readonly IpAddress[],
   signal: AbortSignal,
 ): Promise<Answer> {
-  const isForm = body instanceof URLSearchParams;
-  const sent = body === undefined ? undefined : Buffer.from(body.toString());
+  const sent = body === undefined ? undefined : await encode(body);
+  signal.throwIfAborted();
   const options: RequestOptions & { readonly rejectUnauthorized: true } = {
     protocol: url.protocol,
     host: hostOf(url),
@@ -47,8 +47,7 @@ export function ask(
     headers: {
       accept: "*/*",
       "accept-encoding": "identity",
-      ...(isForm && { "content-type": "application/x-www-form-urlencoded;charset=UTF-8" }),
-      ...(sent && { "content-length": sent.length }),
+      ...(sent && { "content-type": sent.type, "content-length": sent.bytes.length }),
       ...headers,
     },
     lookup: lookupOf(addresses),
@@ -71,8 +70,17 @@ export function ask(
       reject(new ProbeError("wrong-kind", "it changes the protocol, which was not asked for"));
     });
     boundInformation(request, reject);
-    request.end(sent);
+    request.end(sent?.bytes);
   });
+}
+
+/** As the platform writes it, the boundaries of a form with files among that. */
+async function encode(
+  body: string | URLSearchParams | FormData,
+): Promise<{ readonly type: string; readonly bytes: Buffer }> {
+  const response = new Response(body);
+  const type = response.headers.get("content-type") ?? "";
+  return { type, bytes: Buffer.from(await response.arrayBuffer()) };
 }
 
 function boundInformation(request: ClientRequest, reject: (error: Error) => void): void {

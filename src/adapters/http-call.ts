@@ -1,4 +1,4 @@
-import { type IncomingMessage, STATUS_CODES } from "node:http";
+import { type IncomingHttpHeaders, type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Clock } from "../lib/clock.js";
 import { hostOf } from "../lib/host.js";
 import type { AddressRule } from "../lib/probe-address.js";
@@ -16,6 +16,7 @@ export interface HttpAnswer {
   readonly text: string;
   /** The pairs of all cookies set, fit for a `cookie` header; empty if none was. */
   readonly cookies: string;
+  readonly headers: Readonly<IncomingHttpHeaders>;
 }
 
 /**
@@ -74,7 +75,7 @@ export function createHttpClient(
       const text = await readText(response, maxBytes).catch((error) => {
         throw failure() ?? error;
       });
-      return { status, text, cookies: cookiePairs(headers["set-cookie"]) };
+      return { status, text, cookies: cookiePairs(headers["set-cookie"]), headers };
     } finally {
       response.destroy();
     }
@@ -151,5 +152,5 @@ function noAnswer(error: unknown): ProbeError {
     return new ProbeError("wrong-kind", "the headers of its answer are far too long");
   if (code.startsWith("HPE_"))
     return new ProbeError("wrong-kind", `it answers, but does not speak HTTP (${code})`);
-  return new ProbeError("unreachable", `it does not answer (${code})`);
+  return new ProbeError("unreachable", `it does not answer (${code})`, code === "ECONNREFUSED");
 }

@@ -1,42 +1,49 @@
 import {
   type Adapter,
-  type AdapterFactory,
+  type ClientKind,
   type ClientTarget,
+  type Download,
   type Probe,
   type ProbeableKind,
   ProbeError,
 } from "./adapter.js";
-import { createAria2Adapter } from "./aria2.js";
-import { createHaulAdapter } from "./haul.js";
+import { ARIA2 } from "./aria2.js";
+import { HAUL } from "./haul.js";
 import { createHttpClient, type HttpClientOptions } from "./http-call.js";
-import { createQBittorrentAdapter } from "./qbittorrent.js";
+import { QBITTORRENT } from "./qbittorrent.js";
 import { withTimeLimit } from "./time-limit.js";
 
 /** For all exchanges of a probe; whoever promises an answer within 15 s has one to tell. */
 export const PROBE_TIMEOUT_MS = 14_000;
 
-const ADAPTERS: Readonly<Record<ProbeableKind, AdapterFactory>> = {
-  aria2: createAria2Adapter,
-  haul: createHaulAdapter,
-  qbittorrent: createQBittorrentAdapter,
+const KINDS: Readonly<Record<ProbeableKind, ClientKind>> = {
+  aria2: ARIA2,
+  haul: HAUL,
+  qbittorrent: QBITTORRENT,
 };
 
 /** Whether there is a way to ask a download client of this kind. */
 export function isProbeable(kind: string): kind is ProbeableKind {
-  return Object.hasOwn(ADAPTERS, kind);
+  return Object.hasOwn(KINDS, kind);
 }
 
 /** For one that is asked again and again, so that its session is kept. */
 export function createAdapter(target: ClientTarget, options: HttpClientOptions): Adapter {
   const http = createHttpClient(target.url, options);
-  const adapter = ADAPTERS[target.kind](target, http.call);
+  const adapter = KINDS[target.kind].createAdapter(target, http.call);
   const limit = {
     clock: options.clock,
     timeoutMs: PROBE_TIMEOUT_MS,
     meaning: "it did not answer all that was asked",
   };
-  const { changeSecret } = adapter;
+  const { changeSecret, add } = adapter;
   return {
+    ...(add && {
+      add(download: Download, signal: AbortSignal) {
+        http.lookAnew();
+        return withTimeLimit(limit, signal, (signal) => add(download, signal));
+      },
+    }),
     ...(changeSecret && {
       changeSecret(next: string, signal: AbortSignal) {
         http.lookAnew();
@@ -49,13 +56,38 @@ export function createAdapter(target: ClientTarget, options: HttpClientOptions):
         return await withTimeLimit(limit, signal, (signal) => adapter.probe(signal));
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof ProbeError) return { outcome: error.outcome, message: error.message };
+        if (error instanceof ProbeError) return failureOf(error);
         // Our own fault. Its message may quote what it stumbled over, so only its name is told.
         const name = error instanceof Error ? error.name : "unknown";
         return { outcome: "unreachable", message: `asking it failed (${name})` };
       }
     },
   };
+}
+
+function failureOf({ outcome, message, isRefused }: ProbeError): Probe {
+  return { outcome, message, ...(isRefused && { isRefused }) };
+}
+
+/**
+ * Which kind of download client answers at a URL, by what it tells without credentials;
+ * undefined: none that is known. Each kind is asked in turn, and none is sent a secret.
+ * @param url of one, as in `ClientTarget`
+ */
+export async function recogniseClient(
+  url: string,
+  { signal, ...options }: HttpClientOptions & { readonly signal: AbortSignal },
+): Promise<ProbeableKind | undefined> {
+  const { call } = createHttpClient(url, options);
+  for (const [kind, { recognise }] of Object.entries(KINDS)) {
+    const isIt = await recognise(url.replace(/\/+$/, ""), call, signal).catch((error) => {
+      signal.throwIfAborted();
+      if (error instanceof ProbeError) return false;
+      throw error;
+    });
+    if (isIt) return kind as ProbeableKind;
+  }
+  return undefined;
 }
 
 /**

@@ -1,4 +1,10 @@
-import { type Adapter, type ClientTarget, type Probe, ProbeError } from "./adapter.js";
+import {
+  type Adapter,
+  type ClientKind,
+  type ClientTarget,
+  type Probe,
+  ProbeError,
+} from "./adapter.js";
 import type { HttpAnswer, HttpCaller } from "./http-call.js";
 import { text } from "./json.js";
 import { createSyncedLoad, MAX_SYNC_BYTES } from "./qbittorrent-load.js";
@@ -19,7 +25,7 @@ interface Session {
  * session is kept as long as it holds, and the password is sent only to what has
  * shown to be a qBittorrent that wants one.
  */
-export function createQBittorrentAdapter(target: ClientTarget, call: HttpCaller): Adapter {
+function createQBittorrentAdapter(target: ClientTarget, call: HttpCaller): Adapter {
   const base = `${target.url.replace(/\/+$/, "")}/api/v2`;
   const synced = createSyncedLoad();
   let session: Session | undefined;
@@ -97,6 +103,15 @@ export function createQBittorrentAdapter(target: ClientTarget, call: HttpCaller)
     },
   };
 }
+
+export const QBITTORRENT: ClientKind = {
+  createAdapter: createQBittorrentAdapter,
+  async recognise(url, call, signal) {
+    const { status, text } = await call(`${url}/api/v2/app/version`, {}, signal);
+    // Who is not let in gets one word; 5.x says nothing at all where it bans.
+    return status === 200 ? /^v\d+\.\d/.test(text) : status === 403 && text === "Forbidden";
+  },
+};
 
 function isRefusal({ status }: HttpAnswer): boolean {
   return status === 401 || status === 403;

@@ -28,7 +28,11 @@ const CREDENTIAL_STATES = {
   verified: CredentialState.VERIFIED,
   rejected: CredentialState.REJECTED,
 } as const;
-const STATUSES = { online: ServiceStatus.ONLINE, degraded: ServiceStatus.DEGRADED } as const;
+const STATUSES = {
+  online: ServiceStatus.ONLINE,
+  degraded: ServiceStatus.DEGRADED,
+  offline: ServiceStatus.OFFLINE,
+} as const;
 const LOST_REASONS: Readonly<Record<LeaseLostReason, LostReason>> = {
   [LeaseLostReason.UNSPECIFIED]: "unknown",
   [LeaseLostReason.UNKNOWN]: "unknown",
@@ -56,13 +60,14 @@ export function toRegisterRequest(
   ttlMs: number | undefined,
   leaseId: string | undefined,
 ): MessageInitShape<typeof RegisterRequestSchema> {
-  const { protocol, capabilities, metadata, ...texts } = service;
+  const { protocol, capabilities, metadata, pathMappings, ...texts } = service;
   return {
     ...identity,
     service: {
       ...texts,
       capabilities: [...(capabilities ?? [])],
       metadata: { ...metadata },
+      pathMappings: [...(pathMappings ?? [])],
       ...(protocol && { protocol: PROTOCOLS[protocol] }),
     },
     ...(credentials?.username !== undefined && { serviceUsername: credentials.username }),

@@ -14,6 +14,7 @@ export { checkRegistrationOptions } from "./options.js";
 export { registerWithRetry, startRegistration } from "./register.js";
 export type {
   Grant,
+  PathMapping,
   Registration,
   RegistrationEvent,
   RegistrationOptions,

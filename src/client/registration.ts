@@ -15,6 +15,16 @@ export interface ServiceDescription {
   readonly capabilities?: readonly string[];
   readonly metadata?: Readonly<Record<string, string>>;
   readonly protocol?: "torrent" | "usenet";
+  readonly downloadDirectory?: string;
+  readonly pathMappings?: readonly PathMapping[];
+}
+
+/** Two names of one directory, and of what is below it. */
+export interface PathMapping {
+  /** As the download client writes it, absolute. */
+  readonly clientPath: string;
+  /** As media managers write it. */
+  readonly managerPath: string;
 }
 
 /** Credentials to hand over. An absent field keeps what Pulse has; an empty one clears it. */
@@ -36,7 +46,8 @@ export interface ServiceLoad {
 
 /** How the service is, sent with each heartbeat. */
 export interface ServiceHealth {
-  readonly status: "online" | "degraded";
+  /** `offline`: this program lives, but what it stands for does not answer. */
+  readonly status: "online" | "degraded" | "offline";
   /** For people; cut to 256 characters, and control characters become spaces. */
   readonly reason?: string;
 }
@@ -163,8 +174,15 @@ export interface Registration {
     readonly service?: ServiceDescription;
     readonly credentials?: ServiceCredentials;
   }): void;
-  /** Sent with the next heartbeat; a change of status is sent at once. */
-  report(report: { readonly health?: ServiceHealth; readonly load?: ServiceLoad }): void;
+  /**
+   * Sent with the next heartbeat; a change of status is sent at once. `verified`: the
+   * credentials that were registered have just been accepted once more.
+   */
+  report(report: {
+    readonly health?: ServiceHealth;
+    readonly load?: ServiceLoad;
+    readonly verified?: true;
+  }): void;
   /**
    * Says goodbye, waiting at most 2 s for Pulse, and leaves no timer and no
    * stream behind. With `deregister` the registration is removed too. Never rejects.

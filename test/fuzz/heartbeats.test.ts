@@ -99,7 +99,7 @@ it("a damaged heartbeat ends its stream alone, with a code that says whose fault
   const [again = ""] = await leases();
   const honest = toBinary(HeartbeatRequestSchema, {
     ...{ $typeName: "pulse.v1.HeartbeatRequest", leaseId: again, sequence: 1n },
-    ...{ status: 0, goodbye: false, statusReason: "" },
+    ...{ status: 0, goodbye: false, statusReason: "", credentialState: 0 },
   });
   const { answers } = await beat([honest]);
   expect(answers.map((each) => fromBinary(HeartbeatResponseSchema, each).event.case)).toEqual([

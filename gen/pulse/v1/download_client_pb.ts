@@ -10,6 +10,8 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Load } from "./load_pb.js";
 import { file_pulse_v1_load } from "./load_pb.js";
+import type { PathMapping } from "./path_mapping_pb.js";
+import { file_pulse_v1_path_mapping } from "./path_mapping_pb.js";
 import type { Protocol } from "./protocol_pb.js";
 import { file_pulse_v1_protocol } from "./protocol_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
@@ -18,7 +20,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file pulse/v1/download_client.proto.
  */
 export const file_pulse_v1_download_client: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wdWxzZS92MS9kb3dubG9hZF9jbGllbnQucHJvdG8SCHB1bHNlLnYxIrkGCg5Eb3dubG9hZENsaWVudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGtpbmQYAyABKAkSJAoIcHJvdG9jb2wYBCABKA4yEi5wdWxzZS52MS5Qcm90b2NvbBIMCgRob3N0GAUgASgJEgwKBHBvcnQYBiABKA0SDwoHdXNlX3NzbBgHIAEoCBIQCgh1cmxfYmFzZRgIIAEoCRIQCgh1c2VybmFtZRgJIAEoCRIQCghwYXNzd29yZBgKIAEoCRIpCgthdXRoX3NjaGVtZRgLIAEoDjIULnB1bHNlLnYxLkF1dGhTY2hlbWUSDwoHZW5hYmxlZBgMIAEoCBIQCghwcmlvcml0eRgNIAEoDRIQCghjYXRlZ29yeRgOIAEoCRIRCglkaXJlY3RvcnkYDyABKAkSDAoEdGFncxgQIAMoCRIpCghzZXR0aW5ncxgRIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIAoGc291cmNlGBIgASgOMhAucHVsc2UudjEuU291cmNlEiwKDGF2YWlsYWJpbGl0eRgTIAEoDjIWLnB1bHNlLnYxLkF2YWlsYWJpbGl0eRIbChNhdmFpbGFiaWxpdHlfcmVhc29uGBQgASgJEjMKEGNyZWRlbnRpYWxfc3RhdGUYFSABKA4yGS5wdWxzZS52MS5DcmVkZW50aWFsU3RhdGUSEgoKc2VydmljZV9pZBgWIAEoCRIcCgRsb2FkGBcgASgLMg4ucHVsc2UudjEuTG9hZBIPCgd2ZXJzaW9uGBggASgJEi8KC2NyZWF0ZV90aW1lGBkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgbIAEoCRI0CglvdmVycmlkZXMYHCABKAsyIS5wdWxzZS52MS5Eb3dubG9hZENsaWVudE92ZXJyaWRlcxIvCgtkZWxldGVfdGltZRgdIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGaGlkZGVuGB4gASgIIt8BChdEb3dubG9hZENsaWVudE92ZXJyaWRlcxIRCgRob3N0GAEgASgJSACIAQESEQoEcG9ydBgCIAEoDUgBiAEBEhQKB3VzZV9zc2wYAyABKAhIAogBARIVCgh1cmxfYmFzZRgEIAEoCUgDiAEBEhUKCHVzZXJuYW1lGAUgASgJSASIAQESFQoIcGFzc3dvcmQYBiABKAlIBYgBAUIHCgVfaG9zdEIHCgVfcG9ydEIKCghfdXNlX3NzbEILCglfdXJsX2Jhc2VCCwoJX3VzZXJuYW1lQgsKCV9wYXNzd29yZCrDAQoKQXV0aFNjaGVtZRIbChdBVVRIX1NDSEVNRV9VTlNQRUNJRklFRBAAEhQKEEFVVEhfU0NIRU1FX05PTkUQARIXChNBVVRIX1NDSEVNRV9TRVNTSU9OEAISFQoRQVVUSF9TQ0hFTUVfQkFTSUMQAxIXChNBVVRIX1NDSEVNRV9BUElfS0VZEAQSGgoWQVVUSF9TQ0hFTUVfUlBDX1NFQ1JFVBAFEh0KGUFVVEhfU0NIRU1FX1BBU1NXT1JEX09OTFkQBipECgZTb3VyY2USFgoSU09VUkNFX1VOU1BFQ0lGSUVEEAASDwoLU09VUkNFX0FVVE8QARIRCg1TT1VSQ0VfTUFOVUFMEAIqegoMQXZhaWxhYmlsaXR5EhwKGEFWQUlMQUJJTElUWV9VTlNQRUNJRklFRBAAEhcKE0FWQUlMQUJJTElUWV9PTkxJTkUQARIZChVBVkFJTEFCSUxJVFlfREVHUkFERUQQAhIYChRBVkFJTEFCSUxJVFlfT0ZGTElORRADKpIBCg9DcmVkZW50aWFsU3RhdGUSIAocQ1JFREVOVElBTF9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0NSRURFTlRJQUxfU1RBVEVfVU5WRVJJRklFRBABEh0KGUNSRURFTlRJQUxfU1RBVEVfVkVSSUZJRUQQAhIdChlDUkVERU5USUFMX1NUQVRFX1JFSkVDVEVEEANiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_pulse_v1_load, file_pulse_v1_protocol]);
+  fileDesc("Ch5wdWxzZS92MS9kb3dubG9hZF9jbGllbnQucHJvdG8SCHB1bHNlLnYxIrsHCg5Eb3dubG9hZENsaWVudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGtpbmQYAyABKAkSJAoIcHJvdG9jb2wYBCABKA4yEi5wdWxzZS52MS5Qcm90b2NvbBIMCgRob3N0GAUgASgJEgwKBHBvcnQYBiABKA0SDwoHdXNlX3NzbBgHIAEoCBIQCgh1cmxfYmFzZRgIIAEoCRIQCgh1c2VybmFtZRgJIAEoCRIQCghwYXNzd29yZBgKIAEoCRIpCgthdXRoX3NjaGVtZRgLIAEoDjIULnB1bHNlLnYxLkF1dGhTY2hlbWUSDwoHZW5hYmxlZBgMIAEoCBIQCghwcmlvcml0eRgNIAEoDRIQCghjYXRlZ29yeRgOIAEoCRIRCglkaXJlY3RvcnkYDyABKAkSDAoEdGFncxgQIAMoCRIpCghzZXR0aW5ncxgRIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIAoGc291cmNlGBIgASgOMhAucHVsc2UudjEuU291cmNlEiwKDGF2YWlsYWJpbGl0eRgTIAEoDjIWLnB1bHNlLnYxLkF2YWlsYWJpbGl0eRIbChNhdmFpbGFiaWxpdHlfcmVhc29uGBQgASgJEjMKEGNyZWRlbnRpYWxfc3RhdGUYFSABKA4yGS5wdWxzZS52MS5DcmVkZW50aWFsU3RhdGUSEgoKc2VydmljZV9pZBgWIAEoCRIcCgRsb2FkGBcgASgLMg4ucHVsc2UudjEuTG9hZBIPCgd2ZXJzaW9uGBggASgJEi8KC2NyZWF0ZV90aW1lGBkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgbIAEoCRI0CglvdmVycmlkZXMYHCABKAsyIS5wdWxzZS52MS5Eb3dubG9hZENsaWVudE92ZXJyaWRlcxIvCgtkZWxldGVfdGltZRgdIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGaGlkZGVuGB4gASgIEjYKEmxhc3RfdmVyaWZpZWRfdGltZRgfIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSZG93bmxvYWRfZGlyZWN0b3J5GCAgASgJEiwKDXBhdGhfbWFwcGluZ3MYISADKAsyFS5wdWxzZS52MS5QYXRoTWFwcGluZyLfAQoXRG93bmxvYWRDbGllbnRPdmVycmlkZXMSEQoEaG9zdBgBIAEoCUgAiAEBEhEKBHBvcnQYAiABKA1IAYgBARIUCgd1c2Vfc3NsGAMgASgISAKIAQESFQoIdXJsX2Jhc2UYBCABKAlIA4gBARIVCgh1c2VybmFtZRgFIAEoCUgEiAEBEhUKCHBhc3N3b3JkGAYgASgJSAWIAQFCBwoFX2hvc3RCBwoFX3BvcnRCCgoIX3VzZV9zc2xCCwoJX3VybF9iYXNlQgsKCV91c2VybmFtZUILCglfcGFzc3dvcmQqwwEKCkF1dGhTY2hlbWUSGwoXQVVUSF9TQ0hFTUVfVU5TUEVDSUZJRUQQABIUChBBVVRIX1NDSEVNRV9OT05FEAESFwoTQVVUSF9TQ0hFTUVfU0VTU0lPThACEhUKEUFVVEhfU0NIRU1FX0JBU0lDEAMSFwoTQVVUSF9TQ0hFTUVfQVBJX0tFWRAEEhoKFkFVVEhfU0NIRU1FX1JQQ19TRUNSRVQQBRIdChlBVVRIX1NDSEVNRV9QQVNTV09SRF9PTkxZEAYqRAoGU291cmNlEhYKElNPVVJDRV9VTlNQRUNJRklFRBAAEg8KC1NPVVJDRV9BVVRPEAESEQoNU09VUkNFX01BTlVBTBACKnoKDEF2YWlsYWJpbGl0eRIcChhBVkFJTEFCSUxJVFlfVU5TUEVDSUZJRUQQABIXChNBVkFJTEFCSUxJVFlfT05MSU5FEAESGQoVQVZBSUxBQklMSVRZX0RFR1JBREVEEAISGAoUQVZBSUxBQklMSVRZX09GRkxJTkUQAyqSAQoPQ3JlZGVudGlhbFN0YXRlEiAKHENSRURFTlRJQUxfU1RBVEVfVU5TUEVDSUZJRUQQABIfChtDUkVERU5USUFMX1NUQVRFX1VOVkVSSUZJRUQQARIdChlDUkVERU5USUFMX1NUQVRFX1ZFUklGSUVEEAISHQoZQ1JFREVOVElBTF9TVEFURV9SRUpFQ1RFRBADYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_pulse_v1_load, file_pulse_v1_path_mapping, file_pulse_v1_protocol]);
 
 /**
  * DownloadClient is one entry. In an AUTO entry each field is service-owned
@@ -263,6 +265,32 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
    * @generated from field: bool hidden = 30;
    */
   hidden: boolean;
+
+  /**
+   * When the client last accepted `username` and `password`, as far as Pulse was
+   * told: by a Register or a Heartbeat that says VERIFIED, or by
+   * TestDownloadClient. Absent: never, since they are what they are. Like `load`
+   * it is kept in memory between changes and is no change itself; after a
+   * restart of Pulse it may be that of the last change.
+   *
+   * @generated from field: google.protobuf.Timestamp last_verified_time = 31;
+   */
+  lastVerifiedTime?: Timestamp | undefined;
+
+  /**
+   * Where the client puts what it has fetched, as it sees that itself; empty if
+   * it did not say. Service-owned.
+   *
+   * @generated from field: string download_directory = 32;
+   */
+  downloadDirectory: string;
+
+  /**
+   * How managers see directories of the client: see PathMapping. Service-owned.
+   *
+   * @generated from field: repeated pulse.v1.PathMapping path_mappings = 33;
+   */
+  pathMappings: PathMapping[];
 };
 
 /**
@@ -453,7 +481,7 @@ export enum Availability {
   DEGRADED = 2,
 
   /**
-   * It cannot.
+   * It cannot: it does not answer, or nobody knows how it is.
    *
    * @generated from enum value: AVAILABILITY_OFFLINE = 3;
    */

@@ -8,6 +8,8 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { PathMapping } from "./path_mapping_pb.js";
+import { file_pulse_v1_path_mapping } from "./path_mapping_pb.js";
 import type { Protocol } from "./protocol_pb.js";
 import { file_pulse_v1_protocol } from "./protocol_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pulse/v1/service.proto.
  */
 export const file_pulse_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("ChZwdWxzZS92MS9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSKRAgoLU2VydmljZVNwZWMSDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEgwKBGtpbmQYAyABKAkSDwoHYXBpX3VybBgEIAEoCRISCgpoZWFsdGhfdXJsGAUgASgJEg8KB3ZlcnNpb24YBiABKAkSFAoMY2FwYWJpbGl0aWVzGAcgAygJEjUKCG1ldGFkYXRhGAggAygLMiMucHVsc2UudjEuU2VydmljZVNwZWMuTWV0YWRhdGFFbnRyeRIkCghwcm90b2NvbBgJIAEoDjISLnB1bHNlLnYxLlByb3RvY29sGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKaAgoHU2VydmljZRIKCgJpZBgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIjCgRzcGVjGAMgASgLMhUucHVsc2UudjEuU2VydmljZVNwZWMSJwoGc3RhdHVzGAQgASgOMhcucHVsc2UudjEuU2VydmljZVN0YXR1cxIVCg1zdGF0dXNfcmVhc29uGAUgASgJEjIKDmxhc3Rfc2Vlbl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ2VuZXJhdGlvbhgIIAEoBBIQCghyZXZpc2lvbhgJIAEoBCJyCgVMZWFzZRIKCgJpZBgBIAEoCRImCgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSaGVhcnRiZWF0X2ludGVydmFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKp8BCg1TZXJ2aWNlU3RhdHVzEh4KGlNFUlZJQ0VfU1RBVFVTX1VOU1BFQ0lGSUVEEAASGQoVU0VSVklDRV9TVEFUVVNfT05MSU5FEAESGwoXU0VSVklDRV9TVEFUVVNfREVHUkFERUQQAhIaChZTRVJWSUNFX1NUQVRVU19PRkZMSU5FEAMSGgoWU0VSVklDRV9TVEFUVVNfUEVORElORxAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_pulse_v1_protocol]);
+  fileDesc("ChZwdWxzZS92MS9zZXJ2aWNlLnByb3RvEghwdWxzZS52MSLbAgoLU2VydmljZVNwZWMSDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEgwKBGtpbmQYAyABKAkSDwoHYXBpX3VybBgEIAEoCRISCgpoZWFsdGhfdXJsGAUgASgJEg8KB3ZlcnNpb24YBiABKAkSFAoMY2FwYWJpbGl0aWVzGAcgAygJEjUKCG1ldGFkYXRhGAggAygLMiMucHVsc2UudjEuU2VydmljZVNwZWMuTWV0YWRhdGFFbnRyeRIkCghwcm90b2NvbBgJIAEoDjISLnB1bHNlLnYxLlByb3RvY29sEhoKEmRvd25sb2FkX2RpcmVjdG9yeRgKIAEoCRIsCg1wYXRoX21hcHBpbmdzGAsgAygLMhUucHVsc2UudjEuUGF0aE1hcHBpbmcaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpoCCgdTZXJ2aWNlEgoKAmlkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEiMKBHNwZWMYAyABKAsyFS5wdWxzZS52MS5TZXJ2aWNlU3BlYxInCgZzdGF0dXMYBCABKA4yFy5wdWxzZS52MS5TZXJ2aWNlU3RhdHVzEhUKDXN0YXR1c19yZWFzb24YBSABKAkSMgoObGFzdF9zZWVuX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpnZW5lcmF0aW9uGAggASgEEhAKCHJldmlzaW9uGAkgASgEInIKBUxlYXNlEgoKAmlkGAEgASgJEiYKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qnwEKDVNlcnZpY2VTdGF0dXMSHgoaU0VSVklDRV9TVEFUVVNfVU5TUEVDSUZJRUQQABIZChVTRVJWSUNFX1NUQVRVU19PTkxJTkUQARIbChdTRVJWSUNFX1NUQVRVU19ERUdSQURFRBACEhoKFlNFUlZJQ0VfU1RBVFVTX09GRkxJTkUQAxIaChZTRVJWSUNFX1NUQVRVU19QRU5ESU5HEARiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_pulse_v1_path_mapping, file_pulse_v1_protocol]);
 
 /**
  * ServiceSpec is what a service says of itself when it registers. All of it is
@@ -102,6 +104,22 @@ export type ServiceSpec = Message<"pulse.v1.ServiceSpec"> & {
    * @generated from field: pulse.v1.Protocol protocol = 9;
    */
   protocol: Protocol;
+
+  /**
+   * Where a download client puts what it has fetched, as it sees that itself, at
+   * most 1,024 characters, no control characters. Optional.
+   *
+   * @generated from field: string download_directory = 10;
+   */
+  downloadDirectory: string;
+
+  /**
+   * How managers see directories of a download client: at most 32, no
+   * `client_path` twice. Optional.
+   *
+   * @generated from field: repeated pulse.v1.PathMapping path_mappings = 11;
+   */
+  pathMappings: PathMapping[];
 };
 
 /**
@@ -259,7 +277,8 @@ export enum ServiceStatus {
 
   /**
    * The instance said goodbye, its stream broke for longer than the reconnect
-   * grace, or its lease expired.
+   * grace, or its lease expired. Or it lives, and says that what it stands for
+   * does not: a Haul whose download client does not answer.
    *
    * @generated from enum value: SERVICE_STATUS_OFFLINE = 3;
    */
