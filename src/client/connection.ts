@@ -1,12 +1,17 @@
-import type { Interceptor } from "@connectrpc/connect";
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
 import type { Clock } from "../lib/clock.js";
 import type { Random } from "../lib/random.js";
 import type { Endpoints } from "../wire/endpoints.js";
 import type { ChannelUse } from "../wire/grpc-channel.js";
 import { createGrpcTransport, type GrpcTransport } from "../wire/grpc-transport.js";
 import { createAuthorization, type TokenSource } from "./authorization.js";
-import { clientsOn, type PulseConnection, type WatchConnection } from "./clients.js";
-import type { InstanceToken } from "./instance-token.js";
+import {
+  type BareConnection,
+  clientsOn,
+  type PulseConnection,
+  type WatchConnection,
+} from "./clients.js";
 import { checkToken } from "./options.js";
 import { createRetry, type RetryPolicy } from "./retry.js";
 import { endpointsOf, type PulseSecurity } from "./target.js";
@@ -39,25 +44,31 @@ export function connectPulse(options: ConnectOptions): PulseConnection {
 }
 
 /**
- * A connection for a session or a watch: it repeats nothing, since they do so
- * themselves, and does not keep the process alive. Each one takes the endpoint that
- * is due; the caller says when that has failed.
+ * A connection for a watch: it repeats nothing, since a watch does so itself, and does
+ * not keep the process alive. It takes the endpoint that is due; the caller says when
+ * that has failed.
  *
- * @param own the token that an instance has of its own, for its session
  * @throws TypeError if `token` cannot be used.
  */
-export function connectWithoutRetry(
-  endpoints: Endpoints,
-  token: TokenSource,
-  own?: InstanceToken,
-): WatchConnection {
-  const transport = openTransport(endpoints, token, { use: "background", ...(own && { own }) });
+export function connectWithoutRetry(endpoints: Endpoints, token: TokenSource): WatchConnection {
+  const transport = openTransport(endpoints, token, { use: "background" });
   const { registry, downloadClients } = clientsOn(transport);
+  return { registry, downloadClients, ...lifeOf(transport) };
+}
+
+/** The same for registrations, which authorize their calls each by itself. */
+export function connectBare(endpoints: Endpoints): BareConnection {
+  const transport = createGrpcTransport({ address: endpoints, use: "background" });
   return {
-    registry,
-    downloadClients,
+    registryFor: (authorize) => createClient(RegistryService, transport.with([authorize])),
+    ...lifeOf(transport),
+  };
+}
+
+function lifeOf(transport: GrpcTransport) {
+  return {
     connect: () => transport.connect(),
-    onReady: (listener) => transport.onReady(listener),
+    onReady: (listener: () => void) => transport.onReady(listener),
     close: () => transport.close(),
   };
 }
@@ -65,17 +76,9 @@ export function connectWithoutRetry(
 function openTransport(
   address: Endpoints,
   token: TokenSource,
-  {
-    own,
-    ...options
-  }: {
-    readonly interceptors?: Interceptor[];
-    readonly use?: ChannelUse;
-    readonly own?: InstanceToken;
-  },
+  options: { readonly interceptors?: Interceptor[]; readonly use?: ChannelUse },
 ): GrpcTransport {
   // The token comes last, next to the wire: each attempt asks for it anew.
-  const authorize = createAuthorization(checkToken(token), own);
-  const interceptors = [...(options.interceptors ?? []), authorize];
+  const interceptors = [...(options.interceptors ?? []), createAuthorization(checkToken(token))];
   return createGrpcTransport({ ...options, address, interceptors });
 }

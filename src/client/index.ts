@@ -24,6 +24,12 @@ export type {
   ServiceHealth,
   ServiceLoad,
 } from "./registration.js";
+export type {
+  GroupMember,
+  RegistrationGroup,
+  RegistrationGroupOptions,
+} from "./registration-group.js";
+export { createRegistrationGroup } from "./registration-group.js";
 export type { RetryPolicy } from "./retry.js";
 export type { PulseSecurity } from "./target.js";
 export { plainTextExposure } from "./target.js";

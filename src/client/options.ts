@@ -20,7 +20,16 @@ export function checkToken(token: TokenSource): TokenSource {
 export function checkRegistrationOptions(options: RegistrationOptions): void {
   checkTarget(options);
   checkToken(options.token);
-  const { service, identity, ttlMs, standaloneAfterMs } = options;
+  checkMember(options);
+}
+
+/** The part of it that concerns one registration alone. */
+export function checkMember({
+  service,
+  identity,
+  ttlMs,
+  standaloneAfterMs,
+}: Pick<RegistrationOptions, "service" | "identity" | "ttlMs" | "standaloneAfterMs">): void {
   requireText(service?.name, "service.name", "a name for people, such as the program's");
   requireText(service?.type, "service.type", "what the program does, such as download-client");
   if (service.type === "download-client") {

@@ -1,14 +1,6 @@
 import { holdProcess, systemClock } from "../lib/clock.js";
-import { systemRandom } from "../lib/random.js";
-import { connectWithoutRetry } from "./connection.js";
-import { logEvents } from "./event-log.js";
-import { createIdentitySource } from "./identity.js";
-import { createInstanceToken } from "./instance-token.js";
-import { checkRegistrationOptions } from "./options.js";
-import { DEFAULT_STANDALONE_AFTER_MS } from "./pace.js";
 import type { Registration, RegistrationOptions } from "./registration.js";
-import { startSession } from "./session.js";
-import { endpointsOf, plainTextExposure } from "./target.js";
+import { createRegistrationGroup } from "./registration-group.js";
 
 /**
  * Registers a service and keeps it alive, in the background. Returns at once;
@@ -19,31 +11,11 @@ import { endpointsOf, plainTextExposure } from "./target.js";
  * @throws TypeError at once, if an option cannot be used; it names the option.
  */
 export function startRegistration(options: RegistrationOptions): Registration {
-  checkRegistrationOptions(options);
-  const { pulse, token, signal, log } = options;
-  const random = options.random ?? systemRandom;
-  const clock = options.clock ?? systemClock;
-  const endpoints = endpointsOf(options, { clock, random });
-  const exposure = plainTextExposure(pulse);
-  if (exposure) log?.warn({ event: "plain-text", pulse }, exposure);
-  const { identity } = options;
-  const own = createInstanceToken("directory" in identity ? identity.directory : undefined, log);
-  const session = startSession({
-    dial: () => connectWithoutRetry(endpoints, token, own),
-    ownToken: own,
-    endpoints,
-    identity: createIdentitySource(identity, random),
-    service: options.service,
-    credentials: options.credentials,
-    health: options.health,
-    ttlMs: options.ttlMs,
-    standaloneAfterMs: options.standaloneAfterMs ?? DEFAULT_STANDALONE_AFTER_MS,
-    clock,
-    random,
-    onEvent: log ? logEvents(log, endpoints.addresses.join(",")) : () => {},
-  });
-  closeOnAbort(session, signal);
-  return session;
+  const { signal, ...common } = options;
+  // A group of one: its signal ends the registration, and is let go with that.
+  const registration = createRegistrationGroup(common).register(options);
+  closeOnAbort(registration, signal);
+  return registration;
 }
 
 /**

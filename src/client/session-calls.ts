@@ -145,7 +145,7 @@ export class SessionCalls {
 
   /** Drops the connection, which may be half-open: calls on it would wait for the kernel to notice. */
   renewConnection(): void {
-    this.#connection?.close();
+    this.#connection?.drop();
     this.#connection = undefined;
   }
 
@@ -155,7 +155,8 @@ export class SessionCalls {
     this.closeStream();
     this.#deregister?.abort();
     this.#deregister = undefined;
-    this.renewConnection();
+    this.#connection?.close();
+    this.#connection = undefined;
   }
 
   /** Has the connection come up by itself, without a call; `reachable` arrives each time it has. */

@@ -53,6 +53,8 @@ export interface GrpcTransportOptions {
  * says when.
  */
 export interface GrpcTransport extends Transport {
+  /** The same connection, for calls with interceptors of their own instead of the transport's. */
+  with(interceptors: Interceptor[]): Transport;
   /**
    * Connects without a call, if it is not connected, and goes on trying. If the newest
    * call has failed for want of a connection, and there is one by now, the listeners
@@ -78,7 +80,6 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
   const connection = openConnection(endpoints, use);
   // Whatever a call sets off, such as connecting again, belongs to it.
   const start = use === "calls" ? <T>(fn: () => T) => fn() : withoutHoldingProcess;
-  const interceptors = options.interceptors ?? [];
   const explain: Explain = (details) => connectionFailure(details, endpoints.scheme);
 
   /** Makes a call, and learns from how it goes. */
@@ -97,11 +98,7 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
     }
   }
 
-  return {
-    close: () => connection.close(),
-    connect: () => start(() => connection.connect()),
-    onReady: (listener) => connection.onReady(listener),
-
+  const transportWith = (interceptors: Interceptor[]): Transport => ({
     unary<I extends DescMessage, O extends DescMessage>(
       method: DescMethodUnary<I, O>,
       signal: AbortSignal | undefined,
@@ -161,6 +158,14 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
         },
       });
     },
+  });
+
+  return {
+    ...transportWith(options.interceptors ?? []),
+    with: transportWith,
+    close: () => connection.close(),
+    connect: () => start(() => connection.connect()),
+    onReady: (listener) => connection.onReady(listener),
   };
 }
 

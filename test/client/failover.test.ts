@@ -5,7 +5,12 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { DownloadClientService } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { type HeartbeatRequest, RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
-import { connectPulse, startRegistration, watchDownloadClients } from "../../src/client/index.js";
+import {
+  connectPulse,
+  createRegistrationGroup,
+  startRegistration,
+  watchDownloadClients,
+} from "../../src/client/index.js";
 import type { RegistrationEvent } from "../../src/client/registration.js";
 import { systemClock } from "../../src/lib/clock.js";
 import { mount, startServer } from "../../src/wire/server.js";
@@ -228,6 +233,40 @@ describe("a registration with several nodes", () => {
       expect(await endpointOf("registered")).toBe(nodes[2]?.place);
       await registration.close();
     }
+  });
+});
+
+describe("a group with several nodes", () => {
+  it("moves with all its registrations to one other node when theirs is gone", async () => {
+    await startNodes(3);
+    const group = createRegistrationGroup({
+      pulse: addresses(),
+      token: "t0ken",
+      random: seededRandom(5),
+    });
+    closers.push(() => group.close());
+    const places = ["a", "b", "c", "d"].map((name) => {
+      const registration = group.register({
+        service: { name, type: "t" },
+        identity: { instanceId: name, instanceSecret: "s3cret-s3cret-s3cret" },
+      });
+      const seen: string[] = [];
+      registration.subscribe((event) => {
+        if ("endpoint" in event && event.endpoint) seen.push(event.endpoint);
+      });
+      return seen;
+    });
+    await eventually(() => expect(pulse.beats).toHaveLength(4), 3_000);
+    const first = nodeAt(places[0]?.[0]);
+    await first.stop();
+    await eventually(() => expect(places.map(({ length }) => length)).toEqual([2, 2, 2, 2]), 3_000);
+    expect(new Set(places.flatMap(([before]) => before))).toEqual(new Set([first.place]));
+    const [after = "", ...elsewhere] = new Set(places.flatMap(([, place]) => place));
+    expect(elsewhere).toEqual([]);
+    expect(nodeAt(after).calls).toEqual(["heartbeat"]);
+    const third = nodes.find(({ place }) => place !== first.place && place !== after);
+    expect(third?.calls).toEqual([]);
+    expect(pulse.registers).toHaveLength(4);
   });
 });
 

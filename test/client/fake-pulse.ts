@@ -13,10 +13,20 @@ import {
   type RegisterRequest,
   RegistryService,
 } from "../../gen/pulse/v1/registry_service_pb.js";
-import { clientsOn, type SessionConnection } from "../../src/client/clients.js";
+import {
+  type BareConnection,
+  clientsOn,
+  type SessionConnection,
+} from "../../src/client/clients.js";
 
 /** What Pulse says unasked: a lease is lost, it is stopping, or the stream ends with an error. */
 type Said = LeaseLostReason | { readonly drainMs: number } | ConnectError;
+/** What a stream is told of it. */
+type Told = Exclude<Said, LeaseLostReason> | LostLease;
+interface LostLease {
+  readonly reason: LeaseLostReason;
+  readonly leaseId: string;
+}
 
 function tokenIn(header: Headers): string {
   return header.get("authorization")?.replace("Bearer ", "") ?? "";
@@ -37,14 +47,19 @@ export class FakePulse {
   readonly headers: Headers[] = [];
   /** Connections made, and streams that are open. */
   dials = 0;
+  /** Shared connections that are open. */
+  connections = 0;
   streams = 0;
   mostStreams = 0;
   /** How often a connection was asked to come up by itself. */
   connects = 0;
   readonly #onReady = new Set<() => void>();
   #generation = 0n;
+  /** The lease of each instance, and the newest of all. */
+  readonly #leases = new Map<string, string>();
   #lease = "";
-  #push: ((said: Said) => void) | undefined;
+  /** What the open streams are told by, and the token that each was opened with. */
+  readonly #pushes = new Map<(told: Told) => void, string>();
 
   /** What a session calls. */
   readonly handlers = {
@@ -58,6 +73,7 @@ export class FakePulse {
       const instanceToken = this.admit(tokenIn(requestHeader), "register");
       this.#generation++;
       this.#lease = `lease-${this.#generation}`;
+      this.#leases.set(request.instanceId, this.#lease);
       return {
         service: { id: "svc-1", instanceId: request.instanceId },
         lease: {
@@ -87,18 +103,43 @@ export class FakePulse {
   dialWith(interceptors: Interceptor[]): SessionConnection {
     this.dials++;
     const closed = new AbortController();
+    return {
+      registry: this.#clients(interceptors).registry,
+      connect: () => void this.connects++,
+      onReady: (listener) => void this.#onReady.add(listener),
+      close: () => closed.abort(),
+      drop: () => closed.abort(),
+    };
+  }
+
+  /** A connection that sessions share. */
+  readonly dialBare = (): BareConnection => {
+    this.dials++;
+    this.connections++;
+    const ready = new Set<() => void>();
+    const comeUp = () => {
+      for (const listener of ready) listener();
+    };
+    this.#onReady.add(comeUp);
+    return {
+      registryFor: (authorize) => this.#clients([authorize]).registry,
+      connect: () => void this.connects++,
+      onReady: (listener) => void ready.add(listener),
+      close: () => {
+        this.connections--;
+        this.#onReady.delete(comeUp);
+      },
+    };
+  };
+
+  #clients(interceptors: Interceptor[]) {
     const transport = createRouterTransport(
       ({ service }) => {
         service(RegistryService, this.handlers);
       },
       { transport: { interceptors } },
     );
-    return {
-      registry: clientsOn({ ...transport, close: () => {} }).registry,
-      connect: () => void this.connects++,
-      onReady: (listener) => void this.#onReady.add(listener),
-      close: () => closed.abort(),
-    };
+    return clientsOn({ ...transport, close: () => {} });
   }
 
   /** The connection comes up, without a call. */
@@ -106,14 +147,27 @@ export class FakePulse {
     for (const listener of this.#onReady) listener();
   }
 
-  /** Says something unasked on the open stream. */
-  say(what: Said): void {
-    this.#push?.(what);
+  /** Says something unasked on the open streams: a lease that is lost is the newest, or the one named. */
+  say(what: Said, leaseId = this.#lease): void {
+    for (const push of [...this.#pushes.keys()])
+      push(typeof what === "number" ? { reason: what, leaseId } : what);
+  }
+
+  /** Takes this token no more, and ends the streams that were opened with it. */
+  revoke(token: string): void {
+    const error = new ConnectError("the token is not valid", Code.Unauthenticated);
+    const { admit } = this;
+    this.admit = (given, rpc) => {
+      if (given === token) throw error;
+      return admit(given, rpc);
+    };
+    for (const [push, opener] of [...this.#pushes]) if (opener === token) push(error);
   }
 
   /** Forgets every lease, like a Pulse with an empty data directory. */
   forget(): void {
     this.#lease = "";
+    this.#leases.clear();
     this.epoch = "epoch-2";
   }
 
@@ -127,23 +181,25 @@ export class FakePulse {
   async *#heartbeat(requests: AsyncIterable<HeartbeatRequest>, signal: AbortSignal, token: string) {
     await this.#meet(signal);
     this.admit(token, "heartbeat");
-    const leaseId = this.#lease;
     this.streams++;
     this.mostStreams = Math.max(this.mostStreams, this.streams);
     const iterator = requests[Symbol.asyncIterator]();
     const aborted = new Promise<"aborted">((resolve) =>
       signal.addEventListener("abort", () => resolve("aborted"), { once: true }),
     );
+    let push = (_: Told) => {};
+    const onPush = (told: Told) => push(told);
+    this.#pushes.set(onPush, token);
     try {
       let next = iterator.next();
       for (;;) {
-        const pushed = new Promise<Said>((resolve) => {
-          this.#push = resolve;
+        const pushed = new Promise<Told>((resolve) => {
+          push = resolve;
         });
         const what = await Promise.race([next, pushed, aborted]);
         if (what === "aborted") return;
-        if (typeof what === "number") {
-          yield { event: { case: "leaseLost" as const, value: { leaseId, reason: what } } };
+        if ("reason" in what) {
+          yield { event: { case: "leaseLost" as const, value: what } };
           continue;
         }
         if (what instanceof ConnectError) throw what;
@@ -161,11 +217,12 @@ export class FakePulse {
       }
     } finally {
       this.streams--;
+      this.#pushes.delete(onPush);
     }
   }
 
   #answer({ leaseId, sequence }: HeartbeatRequest) {
-    if (leaseId !== this.#lease) {
+    if (![...this.#leases.values()].includes(leaseId)) {
       const reason = LeaseLostReason.UNKNOWN;
       return { event: { case: "leaseLost" as const, value: { leaseId, reason } } };
     }

@@ -9,7 +9,7 @@ import { FakePulse } from "./fake-pulse.js";
 let pulse: FakePulse;
 let clock: ManualClock;
 let holds: number;
-vi.mock("../../src/client/connection.js", () => ({ connectWithoutRetry: () => pulse.dial() }));
+vi.mock("../../src/client/connection.js", () => ({ connectBare: () => pulse.dialBare() }));
 
 beforeEach(() => {
   pulse = new FakePulse();
