@@ -1,14 +1,5 @@
 import { InvalidArgumentError } from "commander";
-
-const UNITS_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-/** A hundred years: more is a slip of the finger. */
-const MAX_MS = 36_500 * 86_400_000;
+import { durationMs } from "../lib/duration.js";
 
 const EXAMPLES = "30d, 12h, 90m, 45s or 500ms";
 
@@ -34,8 +25,7 @@ export function parseInstant(text: string): number {
 }
 
 function read(text: string, advice: string): number {
-  const [, count, unit = ""] = /^(\d{1,12})([a-z]+)$/.exec(text.trim()) ?? [];
-  const ms = Number(count) * (UNITS_MS[unit] ?? Number.NaN);
-  if (!(ms > 0 && ms <= MAX_MS)) throw new InvalidArgumentError(advice);
+  const ms = durationMs(text.trim());
+  if (ms === undefined) throw new InvalidArgumentError(advice);
   return ms;
 }

@@ -1,19 +1,15 @@
-import { type Clock, repeat, type Timer } from "../lib/clock.js";
+import { type Clock, repeat } from "../lib/clock.js";
+import { type FileLooks, type FileWatch, watchFiles } from "../lib/file-watch.js";
 import type { Log } from "../lib/log.js";
 import type { TlsCredentials } from "../wire/server.js";
 import {
-  appearanceOf,
   type CertificateInfo,
   type LoadedTls,
+  lookAtTls,
   readTls,
   type TlsFiles,
 } from "./tls-files.js";
 
-/**
- * How often the files are looked at. Not by the system's notices: these miss links that
- * are switched, and files on a network.
- */
-const LOOK_MS = 2_000;
 const DAY_MS = 86_400_000;
 const WARN_BEFORE_MS = 14 * DAY_MS;
 
@@ -27,50 +23,21 @@ export interface CertificateWatchOptions {
   readonly use: (credentials: TlsCredentials) => void;
 }
 
-/** Keeps what is in use as new as the files. */
-export interface CertificateWatch {
-  /** Reads the files now, changed or not. What is wrong with them is logged, and never thrown. */
-  reload(): Promise<void>;
-  stop(): void;
-}
-
 /**
- * Looks at the files now and then, and takes them once they have changed and then stayed
- * the same for one more look: whoever renews writes one after the other. What cannot be
- * used is said once, and what is in use stays.
+ * Keeps what is in use as new as the files. What cannot be used is said once, and what is
+ * in use stays; what is wrong with the files is logged, and never thrown.
  */
-export function watchCertificate(options: CertificateWatchOptions): CertificateWatch {
+export function watchCertificate(options: CertificateWatchOptions): FileWatch {
   const { files, clock, log, use } = options;
-  /** With how the files looked when they were last read. */
-  let { about, appearance: read } = options.loaded;
-  let seen = read;
-  let isLooking = false;
-  let reading: Promise<void> = Promise.resolve();
-  const timers: Timer[] = [];
+  let { about } = options.loaded;
 
   sayLoaded(log, about);
   warnOfDates(log, about, clock);
-  timers.push(repeat(clock, DAY_MS, () => warnOfDates(log, about, clock)));
-  timers.push(repeat(clock, LOOK_MS, () => void look()));
+  const warning = repeat(clock, DAY_MS, () => warnOfDates(log, about, clock));
+  const watch = watchFiles({ looks: options.loaded.looks, clock, read });
 
-  async function look(): Promise<void> {
-    if (isLooking) return; // a file system on a network may take its time
-    isLooking = true;
-    const looks = await appearanceOf(files);
-    isLooking = false;
-    const isSettled = looks === seen;
-    seen = looks;
-    if (looks === read || !isSettled) return;
-    await reload();
-  }
-
-  function reload(): Promise<void> {
-    reading = reading.then(readNow);
-    return reading;
-  }
-
-  async function readNow(): Promise<void> {
-    read = await appearanceOf(files);
+  async function read(): Promise<FileLooks> {
+    const looks = await lookAtTls(files);
     try {
       const loaded = await readTls(files, clock);
       use(loaded.credentials);
@@ -78,16 +45,18 @@ export function watchCertificate(options: CertificateWatchOptions): CertificateW
     } catch (error) {
       const { message } = error as Error;
       log.error({ fingerprint: about.fingerprint }, `pulse.certificate_kept: ${message}`);
-      return;
+      return looks;
     }
     sayLoaded(log, about);
     warnOfDates(log, about, clock);
+    return looks;
   }
 
   return {
-    reload,
+    reload: watch.reload,
     stop() {
-      for (const timer of timers) timer.cancel();
+      warning.cancel();
+      watch.stop();
     },
   };
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { DEFAULT_LEASE_POLICY } from "../core/lease.js";
 import { type Clock, systemClock } from "../lib/clock.js";
+import type { FileWatch } from "../lib/file-watch.js";
 import { inUrl, isLoopbackHost } from "../lib/host.js";
 import type { Log } from "../lib/log.js";
 import { type Random, systemRandom } from "../lib/random.js";
@@ -13,7 +14,7 @@ import { startServer, type WireServer } from "../wire/server.js";
 import { createAuditRecorder } from "./audit-recorder.js";
 import { startAuditTrimming } from "./audit-trimming.js";
 import { actorOf } from "./authenticate.js";
-import { type CertificateWatch, watchCertificate } from "./certificate-watch.js";
+import { watchCertificate } from "./certificate-watch.js";
 import { startEngine } from "./engine.js";
 import { countFailedAuthentications, DEFAULT_FAILURE_POLICY } from "./failed-authentications.js";
 import type { GuardOptions } from "./guard.js";
@@ -166,7 +167,7 @@ async function startOn(
   const url = urlOf(wire, tls ? "https" : "http");
   const { serviceCount: services } = registry.catalog;
   log.info({ url, dataDirectory, database: shared?.name, services }, "pulse.listening");
-  const certificates: CertificateWatch | undefined =
+  const certificates: FileWatch | undefined =
     tls && watchCertificate({ ...tls, clock, log, use: (newer) => wire.useCredentials(newer) });
 
   async function stopAll(): Promise<void> {

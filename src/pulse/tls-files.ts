@@ -1,7 +1,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import type { Clock } from "../lib/clock.js";
+import { type FileLooks, lookAt } from "../lib/file-watch.js";
 import { oneLine } from "../lib/one-line.js";
 import type { TlsCredentials } from "../wire/server.js";
 import { StartError } from "./start-error.js";
@@ -21,7 +22,7 @@ export interface LoadedTls {
   /** What may be logged of it. */
   readonly about: CertificateInfo;
   /** How the files looked just before they were read. */
-  readonly appearance: string;
+  readonly looks: FileLooks;
 }
 
 export interface CertificateInfo {
@@ -42,7 +43,7 @@ const SERVER_USES = ["1.3.6.1.5.5.7.3.1", "2.5.29.37.0"];
  * @throws StartError: one sentence that names the file and says what to do
  */
 export async function readTls(files: TlsFiles, clock: Clock): Promise<LoadedTls> {
-  const appearance = await appearanceOf(files);
+  const looks = await lookAtTls(files);
   const [certificate, key, clientAuthority] = await Promise.all([
     readPem("certificate", files.certificate),
     readPem("key", files.key),
@@ -72,7 +73,12 @@ export async function readTls(files: TlsFiles, clock: Clock): Promise<LoadedTls>
       { cause: error },
     );
   }
-  return { credentials, about: certificateInfo(leaf), appearance };
+  return { credentials, about: certificateInfo(leaf), looks };
+}
+
+/** How the files look now. */
+export function lookAtTls({ certificate, key, clientAuthority }: TlsFiles): Promise<FileLooks> {
+  return lookAt([certificate, key, ...(clientAuthority === undefined ? [] : [clientAuthority])]);
 }
 
 /** What is to be known of a certificate, which is no secret. */
@@ -83,23 +89,6 @@ export function certificateInfo(certificate: X509Certificate): CertificateInfo {
     notAfterAt: Date.parse(certificate.validTo),
     fingerprint: certificate.fingerprint256,
   };
-}
-
-/** Differs if one of the files, or what a link leads to, is another or was written. */
-export async function appearanceOf(files: TlsFiles): Promise<string> {
-  const { certificate, key, clientAuthority } = files;
-  const paths = [certificate, key, ...(clientAuthority === undefined ? [] : [clientAuthority])];
-  const looks = await Promise.all(paths.map(appearanceOfFile));
-  return looks.join();
-}
-
-async function appearanceOfFile(path: string): Promise<string> {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(":");
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? "unknown";
-  }
 }
 
 async function readPem(what: string, path: string): Promise<string> {
