@@ -87,7 +87,7 @@ async function run(options: RunOptions, command: Command): Promise<void> {
   const token = async () => (await findTokenFor(command, url, pulseData, ["service"])).token;
   await runUntilStopped(log, async () => {
     const haul = await startHaul({
-      ...(client ? { client } : {}),
+      ...(client ? { client: { ...client, name: options.name } } : {}),
       ...security,
       pulse: url,
       token,

@@ -12,6 +12,7 @@ interface RotateOptions {
   readonly name: string;
   readonly data?: string;
   readonly url?: string;
+  readonly client?: string;
   readonly overlap?: number;
   readonly json?: boolean;
 }
@@ -20,7 +21,7 @@ interface RotateOptions {
 export function rotateKeyCommand(): Command {
   return new Command("rotate-key")
     .description(
-      "give what Haul has registered a new secret: its own API key, or that of its aria2 or qBittorrent; Pulse and all who watch are told",
+      "give what Haul has registered a new secret: its own API key, or that of its aria2 or of a download client that lets Haul change it; Pulse and all who watch are told",
     )
     .addOption(haulNameOption())
     .addOption(haulDataOption())
@@ -33,6 +34,11 @@ export function rotateKeyCommand(): Command {
         .argParser(parseApiUrl),
     )
     .addOption(
+      new Option("--client <name>", "which download client, if that Haul has several").env(
+        "HAUL_CLIENT",
+      ),
+    )
+    .addOption(
       new Option(
         "--overlap <duration>",
         "how long an API key from before is accepted after Pulse has the new one, 1ms to 7d; default 60s",
@@ -41,30 +47,26 @@ export function rotateKeyCommand(): Command {
         .argParser(parseOverlap),
     )
     .addOption(jsonOption())
-    .action(async ({ name, data, url, overlap, json }: RotateOptions) => {
+    .action(async ({ name, data, url, client, overlap, json }: RotateOptions) => {
       const rotated = await requestRotation({
         stateDirectory: haulStateDirectory(data, name, process.env),
         ...(url === undefined ? {} : { url }),
+        ...(client === undefined ? {} : { client }),
         overlapMs: overlap ?? DEFAULT_OVERLAP_MS,
       });
       print(json ? JSON.stringify(rotated, undefined, 2) : sentence(rotated));
     });
 }
 
-const SECRETS: Readonly<Record<RequestedRotation["what"], string>> = {
-  "api-key": "Haul has a new API key",
-  aria2: "aria2 has a new secret",
-  qbittorrent: "qBittorrent has a new password",
-};
-
 function sentence({ what, pulse }: RequestedRotation): string {
+  const done = what === "api-key" ? "Haul has a new API key" : `${what} has a new secret`;
   switch (pulse) {
     case "told":
-      return `${SECRETS[what]}, and Pulse knows it`;
+      return `${done}, and Pulse knows it`;
     case "waiting":
-      return `${SECRETS[what]}; Pulse does not answer, and is told when it does${what === "api-key" ? ": until then the key from before stays valid" : ""}`;
+      return `${done}; Pulse does not answer, and is told when it does${what === "api-key" ? ": until then the key from before stays valid" : ""}`;
     case "asleep":
-      return `no Haul runs with this state directory: ${SECRETS[what]} in its file, which its next start registers; a qBittorrent's password is changed only while its Haul runs`;
+      return `no Haul runs with this state directory: ${done} in its file, which its next start registers; that of another download client is changed only while its Haul runs`;
   }
 }
 

@@ -114,7 +114,7 @@ export async function createClientSecret(
     },
 
     async change(adapter, signal, announce) {
-      if (!adapter.changeSecret) throw new RotationRefused(NOT_CHANGEABLE);
+      if (!adapter.changeSecret) throw new RotationRefused(notChangeable(client.kind));
       const file = await writableFile(secretFile);
       if (pending !== undefined) throw new RotationRefused(UNFINISHED);
       const before = proven.secret ?? "";
@@ -157,8 +157,8 @@ export async function createClientSecret(
   };
 }
 
-const NOT_CHANGEABLE =
-  "Haul cannot change the secret of an aria2 that it has not started: that is rpc-secret in aria2's own configuration; change it there, and then restart aria2 and Haul";
+const notChangeable = (kind: string) =>
+  `Haul cannot change the secret of this ${kind}: change it in its own settings, and then in the file that Haul reads it from`;
 const UNFINISHED =
   "a rotation before this one is not finished: Haul finishes it when the download client answers";
 const UNKNOWN =

@@ -1,55 +1,73 @@
-import { statfs } from "node:fs/promises";
-import type { Adapter, ClientTarget, Probe } from "../adapters/adapter.js";
+import type { Adapter, ClientTarget, Probe, ProbeSuccess } from "../adapters/adapter.js";
 import { createAdapter } from "../adapters/probe.js";
-import type { ServiceDescription } from "../client/index.js";
+import type { Registration, ServiceDescription } from "../client/index.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
-import { Fronting } from "./fronting.js";
+import type { AdvertisedAddress } from "./advertised-address.js";
+import type { HealthRules } from "./client-health.js";
+import { createFronting, type Finding, type FrontingOptions } from "./fronting.js";
 import { startProber } from "./prober.js";
-import type { Register } from "./registrar.js";
-import { isTold, type Rotate, RotationRefused } from "./rotation.js";
-import type { StatusView } from "./status.js";
+import { isTold, type Rotated, RotationRefused } from "./rotation.js";
+import type { ServiceView } from "./status.js";
+import type { VpnState } from "./vpn-check.js";
 
-export interface FrontOptions {
-  /** Asked before each probe, since an aria2 of our own may move. */
-  readonly target: () => ClientTarget;
+/** What a Front does with its client; it may change from one probe to the next. */
+export interface FrontedBy {
+  /** Asked before each probe: it may have moved, or have another secret. */
+  readonly target: ClientTarget;
   /** Finishes what a crash left behind, before a probe; its own probe counts if it made one. */
-  readonly settle?: (signal: AbortSignal) => Promise<Probe | undefined>;
+  settle?(signal: AbortSignal): Promise<Probe | undefined>;
   /**
    * Gives the client another secret, which `target` tells then, and logs in with it.
    * `announce` tells Pulse of it before it is proven.
    */
-  readonly changeSecret: (
-    adapter: Adapter,
-    signal: AbortSignal,
-    announce: () => void,
-  ) => Promise<Probe>;
-  /** Where it puts files, if that is surely a directory of this host. */
-  readonly localDirectory: string | undefined;
-  /** How long to leave it before it is asked for the first time. */
-  readonly firstInMs: number;
-  /** What to register, given the version found. */
-  readonly describe: (target: ClientTarget, version: string) => ServiceDescription;
-  readonly register: Register;
+  changeSecret(adapter: Adapter, signal: AbortSignal, announce: () => void): Promise<Probe>;
+  /** How managers reach a client that has answered at this URL. */
+  addressOf(url: string): Promise<AdvertisedAddress>;
+  /** Free space where it puts files, of a client that does not tell. */
+  freeBytes?(probe: ProbeSuccess): Promise<number | undefined>;
+  /** Undefined: no VPN is asked for. */
+  vpn?(): Promise<VpnState>;
+  /** What to register of it. */
+  describe(target: ClientTarget, apiUrl: string, probe: ProbeSuccess): ServiceDescription;
+  readonly rules: HealthRules;
+  /** Leaves nothing running. */
+  stop?(): Promise<void>;
+}
+
+export interface FrontOptions {
+  readonly client: FrontedBy;
+  /** How long to leave it before it is asked for the first time; 0. */
+  readonly firstInMs?: number;
+  readonly register: FrontingOptions["register"];
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
 }
 
-/** What Haul does for Pulse: registers something and keeps it alive. */
-export interface Duty {
-  readonly status: () => StatusView;
-  readonly rotate: Rotate;
-  /** Says goodbye and leaves no timer. */
-  stop(): Promise<void>;
+/** Stands in front of one download client: asks it, and tells Pulse. */
+export interface Front {
+  status(): ServiceView;
+  /** Goes on with this: asks at once, unless that would only repeat a log-in that was refused. */
+  change(client: FrontedBy): Promise<void>;
+  rotate(signal: AbortSignal): Promise<Rotated>;
+  /** Says goodbye, or removes the registration, and leaves no timer. */
+  stop(options?: { readonly deregister?: boolean }): Promise<void>;
 }
 
-/** Stands in front of a download client: asks it, and tells Pulse. */
-export function startFronting(options: FrontOptions): Duty {
-  const { clock, random } = options;
-  const fronting = new Fronting(options.target(), options);
-  let adapter = createAdapter(fronting.target, { clock });
+export function startFront(options: FrontOptions): Front {
+  const { clock, random, log, register } = options;
+  let { client } = options;
+  let { target } = client;
+  let adapter = createAdapter(target, { clock });
+  const fronting = createFronting({
+    register,
+    describe: (target, apiUrl, probe) => client.describe(target, apiUrl, probe),
+    rules: () => client.rules,
+    log,
+    clock,
+  });
 
   const stopping = new AbortController();
   let busy: Promise<unknown> = Promise.resolve();
@@ -61,69 +79,93 @@ export function startFronting(options: FrontOptions): Duty {
   }
 
   function follow(): void {
-    const target = options.target();
-    if (isSame(target, fronting.target)) return;
-    fronting.moveTo(target);
+    if (isSame(client.target, target)) return;
+    target = client.target;
     adapter = createAdapter(target, { clock });
   }
 
-  async function probe(signal: AbortSignal): Promise<Probe> {
-    const settled = await options.settle?.(signal);
-    follow();
-    const answer = settled ?? (await adapter.probe(signal));
-    if (answer.outcome !== "ok" || options.localDirectory === undefined) return answer;
-    return { ...answer, load: { ...answer.load, ...(await freeSpace(options.localDirectory)) } };
+  /** All that a probe alone does not tell. */
+  async function complete(probe: Probe): Promise<Finding> {
+    if (probe.outcome !== "ok") return { target, probe };
+    const [vpn, address, freeBytes = probe.load.freeBytes] = await Promise.all([
+      client.vpn?.(),
+      client.addressOf(target.url),
+      probe.load.freeBytes === undefined ? client.freeBytes?.(probe) : undefined,
+    ]);
+    const load = { ...probe.load, ...(freeBytes !== undefined && { freeBytes }) };
+    return { target, probe: { ...probe, load }, address, ...(vpn && { vpn }) };
   }
 
+  async function find(signal: AbortSignal): Promise<Finding> {
+    const settled = await client.settle?.(signal);
+    follow();
+    return complete(settled ?? (await adapter.probe(signal)));
+  }
+
+  let found: Finding | undefined;
   const prober = startProber({
-    firstInMs: options.firstInMs,
-    probe: (signal) => alone(() => probe(signal)),
-    onProbe: (answer, nextInMs) => fronting.take(answer, nextInMs),
+    ...(options.firstInMs !== undefined && { firstInMs: options.firstInMs }),
+    async probe(signal) {
+      found = await alone(() => find(signal));
+      return found.probe;
+    },
+    onProbe(_, nextInMs) {
+      if (found) fronting.take(found, nextInMs);
+    },
     clock,
     random,
   });
+
+  async function toldOf(registration: Registration | undefined, signal: AbortSignal) {
+    const { secret = "" } = target;
+    return registration ? await isTold(registration, secret, clock, signal) : "waiting";
+  }
+
   return {
-    status: () => ({ registration: fronting.registration, client: fronting }),
-    async rotate(_, caller) {
+    status: () => {
+      const { finding, foundAt, health, registration } = fronting;
+      const { kind, url } = client.target;
+      return { registration, client: { kind, url, finding, foundAt, health } };
+    },
+    change: (next) =>
+      alone(async () => {
+        const isNewTarget = !isSame(next.target, target);
+        await client.stop?.();
+        client = next;
+        const isRefused = fronting.finding?.probe.outcome === "authentication-failed";
+        if (isNewTarget || !isRefused) prober.askNow();
+      }),
+    async rotate(caller) {
       const signal = AbortSignal.any([caller, stopping.signal]);
       await alone(async () => {
-        const { outcome } = fronting.probe ?? {};
+        const { outcome } = fronting.finding?.probe ?? {};
         if (outcome === "authentication-failed" || outcome === "banned") throw refusal();
-        const answer = await options.changeSecret(adapter, signal, () => {
+        const probe = await client.changeSecret(adapter, signal, () => {
           follow();
-          fronting.announce();
+          fronting.announce(target);
         });
         follow();
-        fronting.take(answer, undefined);
+        fronting.take(await complete(probe), undefined);
       });
-      const { registration, target } = fronting;
-      const { kind, secret = "" } = target;
-      const pulse = registration ? await isTold(registration, secret, clock, signal) : "waiting";
+      const { kind } = target;
+      const pulse = await toldOf(fronting.registration, signal);
       return { what: kind === "haul" ? "api-key" : kind, pulse };
     },
-    async stop() {
+    async stop(how) {
       stopping.abort();
       await prober.stop();
-      await fronting.registration?.close();
+      await client.stop?.();
+      await fronting.registration?.close(how);
     },
   };
 }
 
 function refusal(): RotationRefused {
   return new RotationRefused(
-    "the download client does not let Haul in, so it cannot be given another secret: give Haul the right one, and restart it",
+    "the download client does not let Haul in, so it cannot be given another secret: give Haul the right one",
   );
 }
 
 function isSame(a: ClientTarget, b: ClientTarget): boolean {
-  return a.url === b.url && a.secret === b.secret;
-}
-
-async function freeSpace(directory: string): Promise<{ freeBytes?: number }> {
-  try {
-    const { bavail, bsize } = await statfs(directory);
-    return { freeBytes: bavail * bsize };
-  } catch {
-    return {}; // unknown
-  }
+  return (["kind", "url", "username", "secret"] as const).every((key) => a[key] === b[key]);
 }

@@ -19,7 +19,7 @@ export function checkFrontedClient({ kind, url }: { readonly kind: string; reado
   const kinds: readonly string[] = FRONTABLE_KINDS;
   if (!kinds.includes(kind))
     throw new StartError(
-      `Haul cannot front a download client of kind ${JSON.stringify(kind)}: the kinds it knows are ${kinds.join(" and ")}`,
+      `Haul cannot front a download client of kind ${JSON.stringify(kind)}: the kinds it knows are ${kinds.join(", ")}`,
     );
   checkClientUrl(url, "the URL of the download client");
 }

@@ -1,4 +1,4 @@
-import type { ClientTarget, Probe, ProbeFailure } from "../adapters/adapter.js";
+import type { ClientTarget, Probe, ProbeSuccess } from "../adapters/adapter.js";
 import type {
   Registration,
   ServiceCredentials,
@@ -7,145 +7,170 @@ import type {
 } from "../client/index.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
+import type { AdvertisedAddress } from "./advertised-address.js";
+import { type HealthRules, judge, UNJUDGED, type Verdict } from "./client-health.js";
+import type { VpnState } from "./vpn-check.js";
 
-/** One probe may meet a client that is busy with its disk; two in a row are news. */
-const FAILURES_TO_DEGRADE = 2;
-
-const REASONS: Readonly<Record<ProbeFailure["outcome"], string>> = {
-  "authentication-failed": "download client refuses the credentials",
-  banned: "download client has banned Haul's address for a while",
-  unreachable: "download client unreachable",
-  "wrong-kind": "something else answers at the download client's address",
-  "unsupported-version": "download client's version is not supported",
-};
+/** What was found out about a download client at one moment. */
+export interface Finding {
+  readonly target: ClientTarget;
+  readonly probe: Probe;
+  /** Undefined: nobody asks, or the client does not answer. */
+  readonly vpn?: VpnState;
+  /** How managers reach it; undefined if it did not answer. */
+  readonly address?: AdvertisedAddress;
+}
 
 export interface FrontingOptions {
-  /** What to register, given the version found. */
-  readonly describe: (target: ClientTarget, version: string) => ServiceDescription;
+  /** What to register of a client that has answered, and can be reached at that URL. */
+  readonly describe: (
+    target: ClientTarget,
+    apiUrl: string,
+    probe: ProbeSuccess,
+  ) => ServiceDescription;
   /** Begins the registration; called once, at the first probe that went well. */
-  readonly register: (service: ServiceDescription, credentials: ServiceCredentials) => Registration;
+  readonly register: (
+    service: ServiceDescription,
+    credentials: ServiceCredentials,
+    health: ServiceHealth,
+  ) => Registration;
+  readonly rules: () => HealthRules;
   readonly log: Log;
   readonly clock: Clock;
 }
 
+/** What Haul knows of a download client, and has told Pulse of it. */
+export interface Fronting {
+  /** The newest finding; undefined before the first. */
+  readonly finding: Finding | undefined;
+  /** When that was, in wall-clock ms. */
+  readonly foundAt: number;
+  readonly health: ServiceHealth | undefined;
+  readonly registration: Registration | undefined;
+  /** The client is about to take other credentials: they are registered, unproven, if it is. */
+  announce(target: ClientTarget): void;
+  /** @param nextInMs undefined: it is not asked again by itself */
+  take(finding: Finding, nextInMs: number | undefined): void;
+}
+
 /**
  * What follows from each probe: a download client is registered when it has
- * answered and taken its credentials, never before; after that Pulse hears how it
- * is, and of what has changed.
+ * answered and taken its credentials, and managers can reach it, never before; after
+ * that Pulse hears how it is, and of what has changed.
  */
-export class Fronting {
-  readonly #options: FrontingOptions;
-  #target: ClientTarget;
-  #registration: Registration | undefined;
+export function createFronting(options: FrontingOptions): Fronting {
+  const { describe, register, rules, log, clock } = options;
+  let verdict: Verdict = UNJUDGED;
+  let finding: Finding | undefined;
+  let foundAt = 0;
+  let registration: Registration | undefined;
   /** What was registered last, to notice a change. */
-  #service: ServiceDescription | undefined;
-  #credentials: ServiceCredentials | undefined;
-  #probe: Probe | undefined;
-  #probedAt = 0;
-  #failures = 0;
-  #isDegraded = false;
+  let service: ServiceDescription | undefined;
+  let credentials: ServiceCredentials | undefined;
 
-  constructor(target: ClientTarget, options: FrontingOptions) {
-    this.#target = target;
-    this.#options = options;
+  /** Registers anew if something has changed. */
+  function tell(newService: ServiceDescription, newCredentials: ServiceCredentials): void {
+    if (isEqual(newService, service) && isEqual(newCredentials, credentials)) return;
+    service = newService;
+    credentials = newCredentials;
+    if (registration) registration.update({ service, credentials });
+    else registration = register(service, credentials, verdict.health);
   }
 
-  /** The newest probe; undefined before the first has ended. */
-  get probe(): Probe | undefined {
-    return this.#probe;
+  function takeAnswer(target: ClientTarget, probe: ProbeSuccess, apiUrl: string): void {
+    const isProven = probe.credentials === "accepted";
+    const state = isProven ? "verified" : "unverified";
+    tell(describe(target, apiUrl, probe), credentialsOf(target, state));
+    registration?.report({
+      health: verdict.health,
+      load: probe.load,
+      ...(isProven && { verified: true }),
+    });
   }
 
-  /** When that was, in wall-clock ms. */
-  get probedAt(): number {
-    return this.#probedAt;
-  }
+  return {
+    get finding() {
+      return finding;
+    },
+    get foundAt() {
+      return foundAt;
+    },
+    get health() {
+      return finding && verdict.health;
+    },
+    get registration() {
+      return registration;
+    },
+    announce(target) {
+      if (service) tell(service, credentialsOf(target, "unverified"));
+    },
+    take(found, nextInMs) {
+      const { target, probe, vpn, address } = found;
+      write(log, { before: finding, found, nextInMs, isRegistered: registration !== undefined });
+      finding = found;
+      foundAt = clock.wallNow();
+      verdict = judge(verdict, { probe, vpn, now: clock.now() }, rules());
+      if (probe.outcome === "ok") {
+        // One that cannot be reached any more stays where managers know it.
+        const apiUrl = address?.ok ? address.url : service?.apiUrl;
+        if (apiUrl !== undefined) takeAnswer(target, probe, apiUrl);
+        return;
+      }
+      if (probe.outcome === "authentication-failed" && service)
+        tell(service, credentialsOf(target, "rejected"));
+      registration?.report({ health: verdict.health });
+    },
+  };
+}
 
-  get target(): ClientTarget {
-    return this.#target;
-  }
+interface Writing {
+  readonly before: Finding | undefined;
+  readonly found: Finding;
+  readonly nextInMs: number | undefined;
+  readonly isRegistered: boolean;
+}
 
-  get registration(): Registration | undefined {
-    return this.#registration;
-  }
-
-  /** The client has moved; it is registered there when it has answered there. */
-  moveTo(target: ClientTarget): void {
-    this.#target = target;
-  }
-
-  /** The client is about to take other credentials: they are registered, unproven, if it is. */
-  announce(): void {
-    if (this.#service) this.#tell(this.#service, credentialsOf(this.target, "unverified"));
-  }
-
-  /** @param nextInMs undefined: there will be no further probe. */
-  take(probe: Probe, nextInMs: number | undefined): void {
-    this.#write(probe, nextInMs);
-    this.#probe = probe;
-    this.#probedAt = this.#options.clock.wallNow();
-    if (probe.outcome === "ok") {
-      this.#failures = 0;
-      const { target } = this;
-      const state = probe.credentials === "accepted" ? "verified" : "unverified";
-      this.#tell(this.#options.describe(target, probe.version), credentialsOf(target, state));
-      if (this.#isDegraded) this.#report({ status: "online", reason: "download client answers" });
-      this.#registration?.report({ load: probe.load });
-      return;
-    }
-    this.#failures += 1;
-    const isRefusal = probe.outcome === "authentication-failed";
-    if (isRefusal && this.#service)
-      this.#tell(this.#service, credentialsOf(this.target, "rejected"));
-    if (isRefusal || this.#failures >= FAILURES_TO_DEGRADE)
-      this.#report({ status: "degraded", reason: REASONS[probe.outcome] });
-  }
-
-  #report(health: ServiceHealth): void {
-    this.#isDegraded = health.status === "degraded";
-    this.#registration?.report({ health });
-  }
-
-  /** Registers, or registers anew if something has changed. */
-  #tell(service: ServiceDescription, credentials: ServiceCredentials): void {
-    const isSame = isEqual(service, this.#service) && isEqual(credentials, this.#credentials);
-    if (isSame) return;
-    this.#service = service;
-    this.#credentials = credentials;
-    if (this.#registration) this.#registration.update({ service, credentials });
-    else this.#registration = this.#options.register(service, credentials);
-  }
-
-  /** A line when something changes, and a quiet one when it does not. */
-  #write(probe: Probe, nextInMs: number | undefined): void {
-    const { log } = this.#options;
-    const before = this.#probe;
-    const fields = {
-      kind: this.#target.kind,
-      clientUrl: this.#target.url,
-      ...(probe.outcome === "ok" && { version: probe.version }),
-    };
-    const event = `haul.client-${probe.outcome}`;
-    const isNews = probe.outcome !== before?.outcome || probe.message !== before.message;
-    if (!isNews) {
-      log.debug({ ...fields, detail: probe.message }, event);
-    } else if (probe.outcome === "ok") {
-      log.info({ ...fields, detail: probe.message }, event);
-      if (probe.credentials === "not-asked") log.warn({ ...fields, detail: NOT_ASKED }, UNPROVEN);
-    } else {
-      log.warn({ ...fields, detail: `${probe.message}; ${this.#outlook(nextInMs)}` }, event);
-    }
-  }
-
-  #outlook(nextInMs: number | undefined): string {
-    if (nextInMs === undefined)
-      return "not asked again until Haul is restarted, so that this address does not get banned";
-    return this.#registration
-      ? "asked again until it is well"
-      : "asked again until it is well, and registered then";
+/** A line when something changes, and a quiet one when it does not. */
+function write(log: Log, { before, found, nextInMs, isRegistered }: Writing): void {
+  const { target, probe, address } = found;
+  const { kind, url: clientUrl } = target;
+  const fields = {
+    kind,
+    clientUrl,
+    ...(probe.outcome === "ok" && { version: probe.version }),
+    ...(address?.ok && { advertised: address.url }),
+  };
+  const event = `haul.client-${probe.outcome}`;
+  const isNews = sayOf(found) !== (before && sayOf(before));
+  if (!isNews) {
+    log.debug({ ...fields, detail: probe.message }, event);
+  } else if (probe.outcome === "ok") {
+    log.info({ ...fields, detail: probe.message }, event);
+    if (probe.credentials === "not-asked") log.warn({ ...fields, detail: NOT_ASKED }, UNPROVEN);
+    if (address?.ok && address.note) log.info({ ...fields, detail: address.note }, ADVERTISED);
+    if (address && !address.ok) log.warn({ ...fields, detail: address.problem }, NOT_REACHABLE);
+  } else {
+    const detail = `${probe.message}; ${outlook(nextInMs, isRegistered)}`;
+    log.warn({ ...fields, detail }, event);
   }
 }
 
+/** What people are told of a finding: another is news. */
+function sayOf({ target, probe, address }: Finding): string {
+  return JSON.stringify([target.url, probe.outcome, probe.message, address]);
+}
+
+function outlook(nextInMs: number | undefined, isRegistered: boolean): string {
+  if (nextInMs === undefined)
+    return "not asked again until its configuration or its secret changes, so that this address does not get banned";
+  return isRegistered
+    ? "asked again until it is well"
+    : "asked again until it is well, and registered then";
+}
+
 const UNPROVEN = "haul.client-credentials-unproven";
+const ADVERTISED = "haul.client-advertised";
+const NOT_REACHABLE = "haul.client-not-reachable";
 const NOT_ASKED =
   "the download client lets this host in without looking at the credentials, so they are registered as unverified";
 

@@ -1,35 +1,40 @@
 import { join } from "node:path";
-import type { ServiceCredentials } from "../client/index.js";
-import { type Clock, systemClock } from "../lib/clock.js";
+import { systemClock } from "../lib/clock.js";
 import { hostOf } from "../lib/host.js";
-import { type Random, systemRandom } from "../lib/random.js";
+import { systemRandom } from "../lib/random.js";
 import { removeAddress, writeAddress } from "./address-file.js";
+import { type Agent, createAgent } from "./agent.js";
 import { startApi } from "./api.js";
-import { changeAria2Secret } from "./aria2-rotation.js";
-import { createClientSecret } from "./client-secret.js";
-import { type Duty, type FrontOptions, startFronting } from "./front.js";
-import { checkClientUrl } from "./fronted-client.js";
-import { checkHaulOptions, type HaulOptions } from "./options.js";
+import type { ClientSettings } from "./client-settings.js";
+import type { Duty, DutyOptions } from "./duty.js";
+import { checkClients, checkHaulOptions, type HaulOptions } from "./options.js";
 import { startOwnAria2 } from "./own-aria2.js";
-import { createRegister, type Register } from "./registrar.js";
-import { isTold, oneAtATime, type Rotate } from "./rotation.js";
-import { type HaulState, openState } from "./state.js";
+import { frontOwnAria2 } from "./own-aria2-duty.js";
+import { createRegistrar } from "./registrar.js";
+import { oneAtATime, type Rotate } from "./rotation.js";
+import { registerItself } from "./self-duty.js";
+import { openState } from "./state.js";
 import { describeStatus } from "./status.js";
 
-/** The type for which Pulse makes a download-client entry. */
-const TYPE = "download-client";
-
-/** A running agent beside a download client. */
+/** A running agent beside download clients. */
 export interface Haul {
   /** Where its own API listens, `http://host:port`. */
   readonly url: string;
+  /**
+   * Goes on with these download clients, by their names: what is new is asked and registered,
+   * what has changed is asked at once, under the identity that it has, and what is gone is
+   * deregistered. To be called only on a Haul that was started with download clients.
+   * @throws Error of one sentence: about all of them, and then nothing has changed; or about
+   *   one whose directory cannot be made, and then the others are fronted.
+   */
+  apply(clients: readonly ClientSettings[]): Promise<void>;
   /** Says goodbye to Pulse and stops what was started, within about 6 s; the same promise if called again. */
   close(): Promise<void>;
 }
 
 /**
  * Starts a Haul. Its API serves when this resolves, whether or not Pulse and the
- * download client are there; the log says how it goes on.
+ * download clients are there; the log says how it goes on.
  *
  * @throws StartError, or another Error of one sentence, if it cannot start.
  */
@@ -39,6 +44,7 @@ export async function startHaul(options: HaulOptions): Promise<Haul> {
   const { stateDirectory } = options;
   const state = await openState(stateDirectory, { random, clock, log });
   const about = { name, version, pulse, instanceId: state.identity.instanceId };
+  const registrar = createRegistrar(options, clock, random);
   let duty: Duty | undefined;
   let rotate: Rotate | undefined;
   const api = await startApi({
@@ -46,36 +52,41 @@ export async function startHaul(options: HaulOptions): Promise<Haul> {
     accepts: (headers) => state.keys.accepts(headers),
     rotate: () => rotate,
     hostNames: options.advertiseUrl ? [hostOf(new URL(options.advertiseUrl))] : [],
-    status: () =>
-      describeStatus(about, duty?.status() ?? { registration: undefined, client: undefined }),
+    status: () => describeStatus(about, duty?.services() ?? new Map()),
   });
   log.info({ url: api.url }, "haul.listening");
-  try {
-    const register = createRegister(options, clock, random);
-    duty = await startDuty({ options, state, clock, random, register, apiUrl: api.url });
-    rotate = oneAtATime(duty.rotate, log);
-    await writeAddress(stateDirectory, api.url);
-  } catch (error) {
-    await duty?.stop();
-    await state.keys.close();
-    await api.close();
-    throw error;
-  }
-  const started = duty;
-  let closing: Promise<void> | undefined;
+  const needs = { options, registerIn: registrar.registerIn, clock, random };
+  let agent: Agent | undefined;
 
   async function stopAll(): Promise<void> {
     try {
-      await started.stop();
+      await duty?.stop();
     } finally {
+      await registrar.close();
       await removeAddress(stateDirectory, api.url);
       await state.keys.close();
       await api.close();
     }
   }
 
+  try {
+    agent = agentOf(needs);
+    duty = agent ?? (await startOwnDuty(needs, () => registerItself(state.keys, api.url, needs)));
+    await agent?.apply(clientsOf(options) ?? []);
+    rotate = oneAtATime(duty.rotate, log);
+    await writeAddress(stateDirectory, api.url);
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+  let closing: Promise<void> | undefined;
   return {
     url: api.url,
+    async apply(clients) {
+      if (!agent) throw new TypeError("this Haul was started without download clients");
+      checkClients(clients);
+      await agent.apply(clients);
+    },
     close() {
       closing ??= stopAll();
       return closing;
@@ -83,118 +94,33 @@ export async function startHaul(options: HaulOptions): Promise<Haul> {
   };
 }
 
-/** It listens well within that; a probe before would only say that it does not yet. */
-const ARIA2_STARTS_IN_MS = 300;
-const NOTHING_TO_FRONT =
-  "no download client was given with --kind and --url, and there is no aria2c on the PATH to start";
-const NOT_ADVERTISED =
-  "the aria2 that Haul started is registered at its own address: its port may change, so nothing else can lead to it";
-
-interface Setting {
-  readonly options: HaulOptions;
-  readonly state: HaulState;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly register: Register;
-  /** Of Haul's own API. */
-  readonly apiUrl: string;
+function clientsOf({ client, clients }: HaulOptions): readonly ClientSettings[] | undefined {
+  return client ? [client] : clients;
 }
 
-/** Fronts the download client given, else an aria2 of our own, else registers Haul itself. */
-async function startDuty(setting: Setting): Promise<Duty> {
-  const { client, stateDirectory, downloadDirectory, environment, log } = setting.options;
-  if (client) {
-    const { advertiseUrl } = setting.options;
-    const secret = await createClientSecret(client, { ...setting, stateDirectory, log });
-    const given = {
-      target: () => secret.target,
-      settle: secret.settle,
-      changeSecret: secret.change,
-      localDirectory: undefined,
-      firstInMs: 0,
-    };
-    return front(setting, given, advertiseUrl);
-  }
-  const localDirectory = downloadDirectory ?? join(stateDirectory, "downloads");
+/** For download clients that were given. */
+function agentOf({ options, ...needs }: DutyOptions): Agent | undefined {
+  const { client, stateDirectory, pulse, log, environment = {} } = options;
+  if (!clientsOf(options)) return undefined;
+  const as = client ? "alone" : "several";
+  return createAgent({ ...needs, as, stateDirectory, pulse, environment, log });
+}
+
+const NOTHING_TO_FRONT =
+  "no download client was given with --kind and --url or in a --config, and there is no aria2c on the PATH to start";
+
+/** An aria2 of Haul's own if there is one, else Haul itself. */
+async function startOwnDuty(needs: DutyOptions, registerItself: () => Duty): Promise<Duty> {
+  const { stateDirectory, downloadDirectory, environment, log } = needs.options;
+  const directory = downloadDirectory ?? join(stateDirectory, "downloads");
   const aria2 = await startOwnAria2({
-    ...setting,
+    ...needs,
     stateDirectory,
-    downloadDirectory: localDirectory,
+    downloadDirectory: directory,
     environment,
     log,
   });
-  if (!aria2) {
-    log.info({ detail: NOTHING_TO_FRONT }, "haul.registers-itself");
-    return registerItself(setting);
-  }
-  if (setting.options.advertiseUrl) log.warn({ detail: NOT_ADVERTISED }, "haul.advertise-ignored");
-  const duty = front(setting, {
-    target: () => aria2.target,
-    changeSecret: (_, signal, announce) =>
-      changeAria2Secret(aria2, setting.clock, signal, announce),
-    localDirectory,
-    firstInMs: ARIA2_STARTS_IN_MS,
-  });
-  return {
-    ...duty,
-    async stop() {
-      await duty.stop(); // first: no manager should be sent to an aria2 that is going
-      await aria2.stop();
-    },
-  };
-}
-
-function front(
-  { options, clock, random, register }: Setting,
-  client: Pick<FrontOptions, "target" | "settle" | "changeSecret" | "localDirectory" | "firstInMs">,
-  advertiseUrl?: string,
-): Duty {
-  const { name, log } = options;
-  return startFronting({
-    ...client,
-    describe: ({ kind, url }, version) => ({
-      name,
-      type: TYPE,
-      kind,
-      apiUrl: advertiseUrl ?? url,
-      version,
-    }),
-    register,
-    log,
-    clock,
-    random,
-  });
-}
-
-/** With nothing to front, Haul's own API is what is registered, with its own key. */
-function registerItself({ options, state, register, apiUrl, clock }: Setting): Duty {
-  const { keys } = state;
-  const url = options.advertiseUrl ?? apiUrl;
-  if (!options.advertiseUrl)
-    checkClientUrl(url, `--listen ${options.listen.host} without --advertise-url`);
-  const registration = register(
-    {
-      name: options.name,
-      type: TYPE,
-      kind: "haul",
-      apiUrl: url,
-      healthUrl: `${url.replace(/\/+$/, "")}/health`,
-      ...(options.version && { version: options.version }),
-    },
-    credentialsOf(keys.current),
-  );
-  registration.subscribe(() => keys.acknowledge(registration.acknowledged?.apiKey ?? ""));
-  return {
-    status: () => ({ registration, client: undefined }),
-    async rotate(overlapMs, signal) {
-      await keys.rotate(overlapMs);
-      registration.update({ credentials: credentialsOf(keys.current) });
-      return { what: "api-key", pulse: await isTold(registration, keys.current, clock, signal) };
-    },
-    stop: () => registration.close(),
-  };
-}
-
-function credentialsOf(key: string): ServiceCredentials {
-  return { username: "", apiKey: key, state: "verified" };
+  if (aria2) return frontOwnAria2(aria2, directory, needs);
+  log.info({ detail: NOTHING_TO_FRONT }, "haul.registers-itself");
+  return registerItself();
 }

@@ -6,16 +6,23 @@ import {
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
-import { checkClientUrl, checkFrontedClient, type FrontedClient } from "./fronted-client.js";
+import type { ClientSettings } from "./client-settings.js";
+import { checkClientUrl, checkFrontedClient } from "./fronted-client.js";
+import { StartError } from "./start-error.js";
 
 export interface HaulOptions extends PulseSecurity {
-  /** The download client to front. Left out: an aria2 of Haul's own if there is one, else Haul itself. */
-  readonly client?: FrontedClient;
+  /** The download client to front, with Haul's own identity. */
+  readonly client?: ClientSettings;
+  /**
+   * Download clients to front, any number of them, each with an identity of its own. With
+   * neither this nor `client`: an aria2 of Haul's own if there is one, else Haul itself.
+   */
+  readonly clients?: readonly ClientSettings[];
   /** Where Pulse is; several addresses with commas between. */
   readonly pulse: string;
   /** Bearer token of scope `register`, or what finds it; asked before each attempt. */
   readonly token: RegistrationOptions["token"];
-  /** For people; Pulse makes the entry's name from it. */
+  /** For people; Pulse makes the name of an entry from it, unless `clients` have their own. */
   readonly name: string;
   /** Where Haul's own API listens; port 0 takes a free one. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -25,7 +32,7 @@ export interface HaulOptions extends PulseSecurity {
   readonly advertiseUrl?: string;
   /** Where an aria2 of Haul's own puts files; `downloads` in the state directory. */
   readonly downloadDirectory?: string;
-  /** Environment for an aria2 of Haul's own, PATH among it; that of this process. */
+  /** Environment for an aria2 of Haul's own and for checks of a VPN, PATH among it; without secrets. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Version of this Haul. */
   readonly version?: string;
@@ -48,8 +55,21 @@ export function checkHaulOptions(options: HaulOptions): void {
     service: { name: options.name, type: "service" },
     identity: { directory: options.stateDirectory },
   });
-  if (options.client) checkFrontedClient(options.client);
+  checkClients(options.client ? [options.client] : (options.clients ?? []));
   if (options.advertiseUrl) checkClientUrl(options.advertiseUrl, "the advertised URL");
+}
+
+/** @throws StartError that names the client. */
+export function checkClients(clients: readonly ClientSettings[]): void {
+  const names = new Set<string>();
+  for (const client of clients) {
+    checkFrontedClient(client);
+    const { name, advertiseUrl } = client;
+    if (advertiseUrl !== undefined) checkClientUrl(advertiseUrl, "the advertised URL");
+    if (names.has(name))
+      throw new StartError(`two download clients are called ${JSON.stringify(name)}: rename one`);
+    names.add(name);
+  }
 }
 
 /** How its connection to Pulse is kept from others. */

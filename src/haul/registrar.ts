@@ -1,51 +1,46 @@
 import {
+  createRegistrationGroup,
   plainTextExposure,
   type Registration,
   type ServiceCredentials,
   type ServiceDescription,
-  startRegistration,
+  type ServiceHealth,
 } from "../client/index.js";
 import type { Clock } from "../lib/clock.js";
-import { hostOf, isLoopbackHost } from "../lib/host.js";
+import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
 import { type HaulOptions, securityOf } from "./options.js";
 import { logRegistration } from "./registration-log.js";
 
-/** Begins the registration of this Haul's service. */
+/** Begins a registration. */
 export type Register = (
   service: ServiceDescription,
   credentials: ServiceCredentials,
+  health: ServiceHealth,
 ) => Registration;
 
-export function createRegister(options: HaulOptions, clock: Clock, random: Random): Register {
-  const { pulse, token, stateDirectory, log } = options;
-  const exposure = plainTextExposure(pulse);
-  if (exposure !== undefined) log.warn({ pulse, detail: exposure }, "haul.plain-text");
-  return (service, credentials) => {
-    const isPulseHere = pulse.split(",").every(isLoopback);
-    const isOnlyHere = isLoopback(service.apiUrl ?? "") && !isPulseHere;
-    if (isOnlyHere)
-      log.warn({ apiUrl: service.apiUrl, pulse, detail: ONLY_HERE }, "haul.loopback-address");
-    const registration = startRegistration({
-      ...securityOf(options),
-      pulse,
-      token,
-      service,
-      credentials,
-      identity: { directory: stateDirectory },
-      clock,
-      random,
-    });
-    logRegistration(registration, pulse, log);
-    return registration;
-  };
+/** With the identity that is kept in a directory, and written to a log. */
+export type RegisterIn = (directory: string, log: Log) => Register;
+
+/** Registers all that a Haul has to register, over one connection to Pulse and one heartbeat stream. */
+export interface Registrar {
+  readonly registerIn: RegisterIn;
+  /** To be called when all of them have been closed. */
+  close(): Promise<void>;
 }
 
-const ONLY_HERE =
-  "Pulse is on another host, but what is registered can be reached on this one only: give --advertise-url";
-
-function isLoopback(text: string): boolean {
-  const address = text.trim();
-  const full = address.includes("://") ? address : `http://${address}`;
-  return URL.canParse(full) && isLoopbackHost(hostOf(new URL(full)));
+export function createRegistrar(options: HaulOptions, clock: Clock, random: Random): Registrar {
+  const { pulse, token, log } = options;
+  const exposure = plainTextExposure(pulse);
+  if (exposure !== undefined) log.warn({ pulse, detail: exposure }, "haul.plain-text");
+  const group = createRegistrationGroup({ ...securityOf(options), pulse, token, clock, random });
+  return {
+    registerIn: (directory, log) => (service, credentials, health) => {
+      const identity = { directory };
+      const registration = group.register({ service, credentials, health, identity });
+      logRegistration(registration, pulse, log);
+      return registration;
+    },
+    close: () => group.close(),
+  };
 }

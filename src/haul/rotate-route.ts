@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { hostOf } from "../lib/host.js";
 import { answer } from "./api-answer.js";
-import { type Rotate, RotationFailed, RotationRefused } from "./rotation.js";
+import { type Rotate, type RotateRequest, RotationFailed, RotationRefused } from "./rotation.js";
 
 /** How long an old key is accepted, if the request does not say. */
 export const DEFAULT_OVERLAP_MS = 60_000;
@@ -17,7 +17,7 @@ export interface RotateRouteOptions {
 }
 
 /**
- * `POST /api/rotate-key` with `{"overlapMs": 60000}`: 200 when Pulse has the new secret,
+ * `POST /api/rotate-key` with `{"overlapMs": 60000}`, and `"client"` where there are several: 200 when Pulse has the new secret,
  * 202 when it gets it later, 409 if nothing was changed.
  *
  * No web page can cause this, even one that knows the key: it would have to send an
@@ -27,12 +27,12 @@ export function createRotateRoute({ rotate, hostNames }: RotateRouteOptions) {
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const problem = problemOf(request, hostNames);
     if (problem) return answer(response, problem.status, { error: problem.error });
-    const overlapMs = overlapOf(await readBody(request));
-    if (overlapMs === undefined) return answer(response, 400, { error: BAD_BODY });
+    const wanted = readRequest(await readBody(request));
+    if (!wanted) return answer(response, 400, { error: BAD_BODY });
     const work = rotate();
     if (!work) return answer(response, 503, { error: "Haul is still starting: try again" });
     try {
-      const rotated = await work(overlapMs, new AbortController().signal);
+      const rotated = await work(wanted, new AbortController().signal);
       answer(response, rotated.pulse === "told" ? 200 : 202, rotated);
     } catch (error) {
       if (error instanceof RotationRefused) return answer(response, 409, { error: error.message });
@@ -50,7 +50,7 @@ export function createRotateRoute({ rotate, hostNames }: RotateRouteOptions) {
   };
 }
 
-const BAD_BODY = `send JSON such as {"overlapMs": ${DEFAULT_OVERLAP_MS}}, from 1 ms to 7 days`;
+const BAD_BODY = `send JSON such as {"overlapMs": ${DEFAULT_OVERLAP_MS}}, from 1 ms to 7 days, and "client" with a name if there are several`;
 
 function problemOf({ headers }: IncomingMessage, hostNames: readonly string[]) {
   if (headers.origin !== undefined)
@@ -82,11 +82,13 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
 }
 
 /** Undefined if it is none. */
-function overlapOf(body: string | undefined): number | undefined {
+function readRequest(body: string | undefined): RotateRequest | undefined {
   try {
-    const { overlapMs = DEFAULT_OVERLAP_MS }: { overlapMs?: unknown } = JSON.parse(body ?? "");
+    const { overlapMs = DEFAULT_OVERLAP_MS, client }: { overlapMs?: unknown; client?: unknown } =
+      JSON.parse(body ?? "");
     const isGood = typeof overlapMs === "number" && overlapMs >= 1 && overlapMs <= MAX_OVERLAP_MS;
-    return isGood ? overlapMs : undefined;
+    if (!isGood || (client !== undefined && typeof client !== "string")) return undefined;
+    return { overlapMs, ...(client !== undefined && { client }) };
   } catch {
     return undefined;
   }

@@ -4,19 +4,18 @@ import type { Log } from "../lib/log.js";
 import { readIfPresent, writePrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret, systemRandom } from "../lib/random.js";
 import { readAddress } from "./address-file.js";
+import { FRONTABLE_KINDS } from "./fronted-client.js";
 import { rotateKeyFiles } from "./key-ring.js";
 import { SECRET_FILE } from "./own-aria2.js";
-import { type Rotated, RotationFailed, RotationRefused } from "./rotation.js";
+import { type Rotated, type RotateRequest, RotationFailed, RotationRefused } from "./rotation.js";
 
 /** A running Haul answers well within that, however slow its download client is. */
 const ANSWERS_WITHIN_MS = 60_000;
 
-export interface RotationRequest {
+export interface RotationRequest extends RotateRequest {
   readonly stateDirectory: string;
   /** Where the running Haul is; left out, what the state directory says. */
   readonly url?: string;
-  /** How long an API key from before is accepted after Pulse has the new one, in ms. */
-  readonly overlapMs: number;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests. */
@@ -34,14 +33,14 @@ export type RequestedRotation =
  *   sentence if the state directory cannot be used.
  */
 export async function requestRotation(request: RotationRequest): Promise<RequestedRotation> {
-  const { stateDirectory, url, overlapMs } = request;
+  const { stateDirectory, url } = request;
   const key = (await readIfPresent(join(stateDirectory, "api.key")))?.trim();
   if (key === undefined)
     throw new RotationRefused(
       `there is no api.key in ${stateDirectory}: give the --name or the --data of a Haul that has run`,
     );
   const address = url ?? (await readAddress(stateDirectory));
-  if (address !== undefined && (await isHaul(address))) return tell(address, key, overlapMs);
+  if (address !== undefined && (await isHaul(address))) return tell(address, key, request);
   if (url !== undefined)
     throw new RotationRefused(
       `no Haul answers at ${url}: check --url, or leave it out to change the files of one that is stopped`,
@@ -60,12 +59,16 @@ async function isHaul(url: string): Promise<boolean> {
   }
 }
 
-async function tell(url: string, key: string, overlapMs: number): Promise<Rotated> {
+async function tell(
+  url: string,
+  key: string,
+  { overlapMs, client }: RotateRequest,
+): Promise<Rotated> {
   const response = await fetch(new URL("/api/rotate-key", url), {
     ...init(),
     method: "POST",
     headers: { "content-type": "application/json", "x-api-key": key },
-    body: JSON.stringify({ overlapMs }),
+    body: JSON.stringify({ overlapMs, client }),
   }).catch((error: Error) => {
     throw new RotationFailed(`Haul at ${url} ended in between (${error.name}): ask again`);
   });
@@ -87,9 +90,14 @@ async function tell(url: string, key: string, overlapMs: number): Promise<Rotate
 async function changeFiles({
   stateDirectory,
   overlapMs,
+  client,
   clock = systemClock,
   random = systemRandom,
 }: RotationRequest): Promise<RequestedRotation> {
+  if (client !== undefined)
+    throw new RotationRefused(
+      `no Haul runs with ${stateDirectory}: the secret of a download client is changed only while its Haul runs`,
+    );
   await rotateKeyFiles(stateDirectory, overlapMs, { clock, random, log: SILENT });
   const aria2 = join(stateDirectory, SECRET_FILE);
   const hasAria2 = (await readIfPresent(aria2)) !== undefined;
@@ -103,7 +111,7 @@ async function changeFiles({
 }
 
 function isWhat(value: unknown): value is Rotated["what"] {
-  return value === "api-key" || value === "aria2" || value === "qbittorrent";
+  return value === "api-key" || FRONTABLE_KINDS.some((kind) => kind === value);
 }
 
 const init = (): RequestInit => ({

@@ -1,3 +1,4 @@
+import type { ProbeableKind } from "../adapters/adapter.js";
 import type { Registration } from "../client/index.js";
 import { type Clock, sleep } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
@@ -15,17 +16,23 @@ export class RotationFailed extends Error {
 /** What became of a rotation. */
 export interface Rotated {
   /** What has changed: Haul's own key, or the secret of the download client that it fronts. */
-  readonly what: "api-key" | "aria2" | "qbittorrent";
+  readonly what: "api-key" | Exclude<ProbeableKind, "haul">;
   /** `told`: Pulse has acknowledged it. `waiting`: it will be told as soon as it can be reached. */
   readonly pulse: "told" | "waiting";
 }
 
+export interface RotateRequest {
+  /** How long the secret before is accepted too, where that is possible. */
+  readonly overlapMs: number;
+  /** Name of the download client whose secret it is; may be left out where there is one. */
+  readonly client?: string;
+}
+
 /**
  * Changes the secret that is registered, and tells Pulse. One at a time.
- * @param overlapMs how long the secret before is accepted too, where that is possible
  * @throws RotationRefused, RotationFailed; the signal's reason
  */
-export type Rotate = (overlapMs: number, signal: AbortSignal) => Promise<Rotated>;
+export type Rotate = (request: RotateRequest, signal: AbortSignal) => Promise<Rotated>;
 
 /** Pulse answers well within that if it is there. */
 const ACKNOWLEDGED_WITHIN_MS = 5_000;
@@ -59,9 +66,9 @@ const WAITING =
 
 /** The next begins when the one before has ended; each is a line in the log. */
 export function oneAtATime(rotate: Rotate, log: Log): Rotate {
-  async function logged(overlapMs: number, signal: AbortSignal): Promise<Rotated> {
+  async function logged(request: RotateRequest, signal: AbortSignal): Promise<Rotated> {
     try {
-      const rotated = await rotate(overlapMs, signal);
+      const rotated = await rotate(request, signal);
       if (rotated.pulse === "told") log.info(rotated, "haul.rotated");
       else log.warn({ ...rotated, detail: WAITING }, "haul.rotated");
       return rotated;
@@ -73,8 +80,8 @@ export function oneAtATime(rotate: Rotate, log: Log): Rotate {
   }
 
   let before: Promise<unknown> = Promise.resolve();
-  return (overlapMs, signal) => {
-    const rotated = before.then(() => logged(overlapMs, signal));
+  return (request, signal) => {
+    const rotated = before.then(() => logged(request, signal));
     before = rotated.catch(() => {});
     return rotated;
   };

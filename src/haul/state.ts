@@ -12,10 +12,21 @@ export interface HaulState {
 
 /** @throws Error in one sentence if the directory cannot be used or a file in it is damaged. */
 export async function openState(directory: string, options: KeyRingOptions): Promise<HaulState> {
-  try {
+  return usable(directory, async () => {
     await makePrivateDirectory(directory);
     const identity = await readOrCreateIdentity(directory, options.random);
     return { identity, keys: await openKeyRing(directory, options) };
+  });
+}
+
+/** Makes the state directory of one client. @throws as `openState` */
+export function openClientState(directory: string): Promise<void> {
+  return usable(directory, () => makePrivateDirectory(directory));
+}
+
+async function usable<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;

@@ -1,16 +1,21 @@
-import type { ClientTarget, Probe } from "../adapters/adapter.js";
-import type { Registration } from "../client/index.js";
+import type { ProbeableKind } from "../adapters/adapter.js";
+import type { Registration, ServiceHealth } from "../client/index.js";
+import type { Finding } from "./fronting.js";
 
-/** What there is to tell at the moment. */
-export interface StatusView {
+/** One thing that Haul registers, as it stands. */
+export interface ServiceView {
+  /** Undefined: it has not been registered yet. */
   readonly registration: Registration | undefined;
   /** Undefined: Haul registers itself. */
   readonly client:
     | {
-        readonly target: ClientTarget;
-        readonly probe: Probe | undefined;
+        readonly kind: ProbeableKind;
+        readonly url: string;
+        /** Undefined: it has not been asked yet. */
+        readonly finding: Finding | undefined;
         /** Wall-clock ms. */
-        readonly probedAt: number;
+        readonly foundAt: number;
+        readonly health: ServiceHealth | undefined;
       }
     | undefined;
 }
@@ -23,16 +28,22 @@ export interface AboutHaul {
 }
 
 /** The answer of `GET /api/status`: no secrets. */
-export function describeStatus(about: AboutHaul, view: StatusView): object {
-  const { pulse, ...haul } = about;
+export function describeStatus(
+  { pulse, ...haul }: AboutHaul,
+  services: ReadonlyMap<string, ServiceView>,
+): object {
   return {
     ...haul,
-    pulse: { url: pulse, ...pulseStatus(view) },
-    downloadClient: clientStatus(view),
+    pulse: { url: pulse },
+    services: [...services].map(([name, { registration, client }]) => ({
+      name,
+      ...registrationStatus(registration),
+      downloadClient: client ? clientStatus(client) : null,
+    })),
   };
 }
 
-function pulseStatus({ registration }: StatusView): object {
+function registrationStatus(registration: Registration | undefined): object {
   // What has not answered is not registered: managers would be sent to nowhere.
   if (!registration) return { state: "waiting-for-download-client" };
   const { state, grant } = registration;
@@ -41,9 +52,17 @@ function pulseStatus({ registration }: StatusView): object {
   return { state, serviceId, entryName, ttlMs, generation: String(generation) };
 }
 
-function clientStatus({ client }: StatusView): object | null {
-  if (!client) return null;
-  const { kind, url } = client.target;
-  if (!client.probe) return { kind, url, outcome: "not-asked-yet" };
-  return { kind, url, probedTime: new Date(client.probedAt).toISOString(), ...client.probe };
+function clientStatus(client: NonNullable<ServiceView["client"]>): object {
+  const { kind, url, finding, foundAt, health } = client;
+  if (!finding) return { kind, url, outcome: "not-asked-yet" };
+  const { probe, address, vpn } = finding;
+  return {
+    kind,
+    url,
+    probedTime: new Date(foundAt).toISOString(),
+    ...health,
+    ...(vpn && { vpn }),
+    ...(address && (address.ok ? { advertisedUrl: address.url } : { problem: address.problem })),
+    ...probe,
+  };
 }

@@ -10,7 +10,7 @@ const KEY = "the-key-of-this-haul";
 /** The API that Haul really has. Returns its URL. */
 async function startHaulApi(about: Partial<AboutHaul> = {}): Promise<string> {
   const all = { name: "haul", version: "1.2.3", instanceId: "an-id", pulse: "http://p", ...about };
-  const status = () => describeStatus(all, { registration: undefined, client: undefined });
+  const status = () => describeStatus(all, new Map());
   const accepts = (headers: IncomingHttpHeaders) => holdsKey(headers, [KEY]);
   const api = await startApi({
     host: "127.0.0.1",

@@ -3,18 +3,18 @@ import { createServer } from "node:net";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { startApi } from "../../src/haul/api.js";
 import { holdsKey } from "../../src/haul/api-key.js";
-import { type Rotate, RotationRefused } from "../../src/haul/rotation.js";
+import { type Rotate, type RotateRequest, RotationRefused } from "../../src/haul/rotation.js";
 import { StartError } from "../../src/haul/start-error.js";
 
 const KEY = "the-key-of-this-haul";
 const accepts = (headers: IncomingHttpHeaders) => holdsKey(headers, [KEY]);
-let rotations: number[];
+let rotations: RotateRequest[];
 let rotate: () => Rotate | undefined;
 let url: string;
 beforeEach(async () => {
   rotations = [];
-  rotate = () => async (overlapMs) => {
-    rotations.push(overlapMs);
+  rotate = () => async (request) => {
+    rotations.push(request);
     return { what: "api-key", pulse: "told" };
   };
   const status = () => ({ name: "haul" });
@@ -95,8 +95,8 @@ describe("Haul's API", () => {
 
     it("for who has the key, and says when Pulse has the new one", async () => {
       expect(await post()).toEqual({ status: 200, body: { what: "api-key", pulse: "told" } });
-      expect((await post({}, '{"overlapMs":5000}')).status).toBe(200);
-      expect(rotations).toEqual([60_000, 5_000]);
+      expect((await post({}, '{"overlapMs":5000,"client":"seedbox"}')).status).toBe(200);
+      expect(rotations).toEqual([{ overlapMs: 60_000 }, { overlapMs: 5_000, client: "seedbox" }]);
       rotate = () => async () => ({ what: "api-key", pulse: "waiting" });
       expect((await post()).status).toBe(202);
     });
@@ -140,6 +140,7 @@ describe("Haul's API", () => {
         '{"overlapMs":0}',
         '{"overlapMs":"1"}',
         '{"overlapMs":1e12}',
+        '{"client":7}',
       ])
         expect([body, (await post({}, body)).status]).toEqual([body, 400]);
       expect((await post({}, `{"overlapMs":1${" ".repeat(2_000)}}`)).status).toBe(400);

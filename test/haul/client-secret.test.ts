@@ -158,7 +158,7 @@ describe("what is refused, with nothing changed", () => {
     const { secret } = await start();
     const aria2 = createAdapter({ kind: "aria2", url, secret: OLD }, { clock: systemClock });
     await expect(secret.change(aria2, signal, () => {})).rejects.toThrow(
-      "aria2's own configuration",
+      "change it in its own settings",
     );
     await isUntouched();
   });

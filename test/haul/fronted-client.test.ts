@@ -11,8 +11,8 @@ test("a Haul stands beside aria2 and qBittorrent, never beside another Haul", ()
 });
 
 test.each([
-  ["gopher", "http://127.0.0.1:1", /kind "gopher".* aria2 and qbittorrent/],
-  ["haul", "http://127.0.0.1:1", /kind "haul".* aria2 and qbittorrent/],
+  ["gopher", "http://127.0.0.1:1", /kind "gopher".* aria2, .*qbittorrent/],
+  ["haul", "http://127.0.0.1:1", /kind "haul".* aria2, .*qbittorrent/],
   ["aria2", "127.0.0.1:6800", /not an http or https URL/],
   ["aria2", "http://me:plain-secret@127.0.0.1:1", /user name or password/],
   ["aria2", "http://127.0.0.1:1/?token=plain-secret", /query/],

@@ -7,7 +7,8 @@ import type {
   ServiceHealth,
   ServiceLoad,
 } from "../../src/client/index.js";
-import { Fronting } from "../../src/haul/fronting.js";
+import type { AdvertisedAddress } from "../../src/haul/advertised-address.js";
+import { createFronting, type Fronting } from "../../src/haul/fronting.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { recordingLog } from "../support/recording-log.js";
 
@@ -17,6 +18,12 @@ const TARGET: ClientTarget = {
   username: "me",
   secret: "plain-secret",
 };
+
+interface Report {
+  readonly health?: ServiceHealth;
+  readonly load?: ServiceLoad;
+  readonly verified?: true;
+}
 
 /** What Pulse would have been told, in order. */
 let told: unknown[];
@@ -33,22 +40,27 @@ beforeEach(() => {
     subscribe: () => () => {},
     update: ({ service, credentials }) =>
       void told.push(["update", service?.version, service?.apiUrl, credentials?.state]),
-    report: ({ health, load }: { health?: ServiceHealth; load?: ServiceLoad }) =>
-      void told.push(health ? [health.status, health.reason] : ["load", load?.active]),
+    report: ({ health, load, verified }: Report) =>
+      void told.push({
+        ...health,
+        ...(load && { active: load.active }),
+        ...(verified && { verified }),
+      }),
     close: async () => {},
   };
-  fronting = new Fronting(TARGET, {
-    describe: ({ kind, url }, version) => ({
+  fronting = createFronting({
+    describe: ({ kind }, apiUrl, { version }) => ({
       name: "haul",
       type: "download-client",
       kind,
-      apiUrl: url,
+      apiUrl,
       version,
     }),
-    register(service: ServiceDescription, credentials: ServiceCredentials) {
-      told.push(["register", service.version, credentials]);
+    register(service: ServiceDescription, credentials: ServiceCredentials, health: ServiceHealth) {
+      told.push(["register", service.version, service.apiUrl, credentials, health.status]);
       return registration;
     },
+    rules: () => ({ minFreeBytes: 1_000, stalledAfterMs: 60_000 }),
     log,
     clock: new ManualClock(),
   });
@@ -62,7 +74,27 @@ const ok = (version = "4.5.2", credentials: "accepted" | "not-asked" = "accepted
   credentials,
 });
 const failed = (outcome: ProbeFailure["outcome"]): Probe => ({ outcome, message: outcome });
+const SILENT = failed("unreachable");
+const DEAD: Probe = { outcome: "unreachable", message: "nobody listens", isRefused: true };
 const messages = () => log.lines.map(({ level, msg }) => `${level} ${msg}`);
+const NOT_REACHABLE: AdvertisedAddress = { ok: false, problem: "it listens on 127.0.0.1 only" };
+
+function take(
+  probe: Probe,
+  change: {
+    readonly target?: ClientTarget;
+    readonly address?: AdvertisedAddress;
+    readonly nextInMs?: number | undefined;
+  } = {},
+): void {
+  const { target = TARGET } = change;
+  const { address = { ok: true, url: target.url } as const, nextInMs = 1_000 } = change;
+  const isLast = "nextInMs" in change && change.nextInMs === undefined;
+  fronting.take(
+    { target, probe, ...(probe.outcome === "ok" && { address }) },
+    isLast ? undefined : nextInMs,
+  );
+}
 
 describe("before the first good probe", () => {
   it.each([
@@ -72,13 +104,13 @@ describe("before the first good probe", () => {
     "authentication-failed",
     "banned",
   ] as const)("%s registers nothing", (outcome) => {
-    for (let i = 0; i < 3; i++) fronting.take(failed(outcome), 1_000);
+    for (let i = 0; i < 3; i++) take(failed(outcome));
     expect(told).toEqual([]);
     expect(fronting.registration).toBeUndefined();
   });
 
   it("says once that it is away, the rest quietly", () => {
-    for (let i = 0; i < 3; i++) fronting.take(failed("unreachable"), 1_000);
+    for (let i = 0; i < 3; i++) take(SILENT);
     expect(messages()).toEqual([
       "warn haul.client-unreachable",
       "debug haul.client-unreachable",
@@ -87,74 +119,127 @@ describe("before the first good probe", () => {
     expect(log.lines[0]?.fields).toMatchObject({ detail: expect.stringContaining("registered") });
   });
 
-  it("says that it does not try again after a refusal", () => {
-    fronting.take(failed("authentication-failed"), undefined);
-    expect(log.lines[0]?.fields).toMatchObject({ detail: expect.stringContaining("restarted") });
+  it("says after a refusal what it waits for", () => {
+    take(failed("authentication-failed"), { nextInMs: undefined });
+    expect(log.lines[0]?.fields).toMatchObject({
+      detail: expect.stringContaining("until its configuration or its secret changes"),
+    });
   });
 });
 
 describe("a good probe", () => {
+  const CREDENTIALS = { username: "me", apiKey: "plain-secret", state: "verified" };
+
   it("registers with the credentials that it has proven", () => {
-    fronting.take(ok(), 1_000);
-    const credentials = { username: "me", apiKey: "plain-secret", state: "verified" };
+    take(ok());
     expect(told).toEqual([
-      ["register", "4.5.2", credentials],
-      ["load", 1],
+      ["register", "4.5.2", "http://nas:8080", CREDENTIALS, "online"],
+      { status: "online", active: 1, verified: true },
     ]);
     expect(JSON.stringify(log.lines)).not.toContain("plain-secret");
   });
 
   it("that was not asked for credentials has proven nothing", () => {
-    fronting.take(ok("4.5.2", "not-asked"), 1_000);
-    expect(told[0]).toMatchObject(["register", "4.5.2", { state: "unverified" }]);
+    take(ok("4.5.2", "not-asked"));
+    expect(told).toMatchObject([
+      ["register", "4.5.2", "http://nas:8080", { state: "unverified" }, "online"],
+      { status: "online", active: 1 },
+    ]);
+    expect(told[1]).not.toHaveProperty("verified");
     expect(messages()).toContain("warn haul.client-credentials-unproven");
   });
 
   it("without credentials clears those of an earlier configuration", () => {
-    fronting.moveTo({ kind: "aria2", url: "http://nas:6800" });
-    fronting.take(ok(), 1_000);
-    expect(told[0]).toMatchObject(["register", "4.5.2", { username: "", apiKey: "" }]);
+    take(ok(), { target: { kind: "aria2", url: "http://nas:6800" } });
+    expect(told[0]).toMatchObject([
+      "register",
+      "4.5.2",
+      "http://nas:6800",
+      { username: "", apiKey: "" },
+      "online",
+    ]);
+  });
+
+  it("of a client that is not well registers it as it is", () => {
+    take({ ...ok(), load: { freeBytes: 10 } } as Probe);
+    expect(told[0]).toMatchObject(["register", "4.5.2", "http://nas:8080", {}, "degraded"]);
+  });
+
+  it("of a client that managers cannot reach registers nothing, and says once why", () => {
+    take(ok(), { address: NOT_REACHABLE });
+    take(ok(), { address: NOT_REACHABLE });
+    expect(told).toEqual([]);
+    expect(log.lines.filter(({ level }) => level === "warn")).toEqual([
+      expect.objectContaining({
+        msg: "haul.client-not-reachable",
+        fields: expect.objectContaining({ detail: "it listens on 127.0.0.1 only" }),
+      }),
+    ]);
+    take(ok(), { address: { ok: true, url: "http://192.0.2.7:8080", note: "by the route" } });
+    expect(told[0]).toMatchObject(["register", "4.5.2", "http://192.0.2.7:8080", {}, "online"]);
   });
 });
 
 describe("once registered", () => {
   beforeEach(() => {
-    fronting.take(ok(), 1_000);
+    take(ok());
     told = [];
   });
 
-  it("one failure changes nothing, the second is DEGRADED, and an answer is ONLINE", () => {
-    fronting.take(failed("unreachable"), 1_000);
-    expect(told).toEqual([]);
-    fronting.take(failed("unreachable"), 1_000);
-    expect(told).toEqual([["degraded", "download client unreachable"]]);
-    fronting.take(ok(), 1_000);
-    fronting.take(ok(), 1_000);
-    expect(told.slice(1)).toEqual([
-      ["online", "download client answers"],
-      ["load", 1],
-      ["load", 1],
+  it("one silence changes nothing, the second is OFFLINE, and an answer is ONLINE", () => {
+    take(SILENT);
+    take(SILENT);
+    take(ok());
+    expect(told).toEqual([
+      { status: "online" },
+      { status: "offline", reason: "download client unreachable" },
+      { status: "online", reason: "download client answers", active: 1, verified: true },
     ]);
   });
 
+  it("is OFFLINE at once if nobody listens there", () => {
+    take(DEAD);
+    expect(told).toEqual([{ status: "offline", reason: "download client unreachable" }]);
+  });
+
   it("a refusal is DEGRADED at once, and the credentials are REJECTED", () => {
-    fronting.take(failed("authentication-failed"), undefined);
+    take(failed("authentication-failed"), { nextInMs: undefined });
     expect(told).toEqual([
       ["update", "4.5.2", "http://nas:8080", "rejected"],
-      ["degraded", "download client refuses the credentials"],
+      { status: "degraded", reason: "download client refuses the credentials" },
+    ]);
+  });
+
+  it("the right credentials after that are VERIFIED, and it is ONLINE", () => {
+    take(failed("authentication-failed"), { nextInMs: undefined });
+    told = [];
+    take(ok(), { target: { ...TARGET, secret: "plain-mended" } });
+    expect(told).toEqual([
+      ["update", "4.5.2", "http://nas:8080", "verified"],
+      { status: "online", reason: "download client answers", active: 1, verified: true },
     ]);
   });
 
   it("a new version is registered", () => {
-    fronting.take(ok("5.0.0"), 1_000);
+    take(ok("5.0.0"));
     expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified"]);
   });
 
   it("a new address is registered when it has answered there", () => {
-    fronting.moveTo({ ...TARGET, url: "http://nas:9090" });
-    fronting.take(failed("unreachable"), 1_000);
-    expect(told).toEqual([]);
-    fronting.take(ok(), 1_000);
-    expect(told[0]).toEqual(["update", "4.5.2", "http://nas:9090", "verified"]);
+    const target = { ...TARGET, url: "http://nas:9090" };
+    take(SILENT, { target });
+    expect(told).toEqual([{ status: "online" }]);
+    take(ok(), { target });
+    expect(told[1]).toEqual(["update", "4.5.2", "http://nas:9090", "verified"]);
+  });
+
+  it("one that managers cannot reach any more stays where they know it", () => {
+    take(ok("5.0.0"), { address: NOT_REACHABLE });
+    expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified"]);
+  });
+
+  it("credentials that it is about to take are registered, unproven", () => {
+    fronting.announce({ ...TARGET, secret: "plain-next" });
+    expect(told).toEqual([["update", "4.5.2", "http://nas:8080", "unverified"]]);
   });
 });

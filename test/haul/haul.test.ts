@@ -51,8 +51,8 @@ describe("a Haul without a Pulse", () => {
     expect(await status(haul.url)).toMatchObject({
       name: "haul",
       version: "0.1.0",
-      pulse: { state: "connecting" },
-      downloadClient: null,
+      pulse: { url: expect.stringContaining("http://127.0.0.1:") },
+      services: [{ name: "haul", state: "connecting", downloadClient: null }],
     });
     await haul.close();
     await start();
@@ -64,12 +64,16 @@ describe("a Haul without a Pulse", () => {
     const client = new FakeQBittorrent();
     client.password = "plain-secret";
     const url = await serve(client.listener);
-    const target = { kind: "qbittorrent", url, username: "me" } as const;
+    const target = { name: "haul", kind: "qbittorrent", url, username: "me" } as const;
     const wrong = await start({ client: { ...target, secret: "plain-wrong" } });
     await eventually(async () =>
       expect(await status(wrong.url)).toMatchObject({
-        pulse: { state: "waiting-for-download-client" },
-        downloadClient: { outcome: "authentication-failed" },
+        services: [
+          {
+            state: "waiting-for-download-client",
+            downloadClient: { status: "degraded", outcome: "authentication-failed" },
+          },
+        ],
       }),
     );
     expect(client.badLogins).toBe(1);
@@ -78,8 +82,19 @@ describe("a Haul without a Pulse", () => {
     const right = await start({ client: { ...target, secret: "plain-secret" } });
     await eventually(async () =>
       expect(await status(right.url)).toMatchObject({
-        pulse: { state: "connecting" },
-        downloadClient: { kind: "qbittorrent", url, outcome: "ok", version: "4.5.2" },
+        services: [
+          {
+            state: "connecting",
+            downloadClient: {
+              kind: "qbittorrent",
+              url,
+              advertisedUrl: url,
+              status: "online",
+              outcome: "ok",
+              version: "4.5.2",
+            },
+          },
+        ],
       }),
     );
     const shown = JSON.stringify([log.lines, await status(right.url)]);
@@ -88,10 +103,15 @@ describe("a Haul without a Pulse", () => {
 });
 
 describe("a start that cannot be", () => {
+  const ARIA2 = { name: "one", kind: "aria2", url: "http://nas:6800" } as const;
+
   it.each([
     [{ name: " " }, /service.name is missing/],
     [{ pulse: "http://me:plain-secret@nas:9696" }, /pulse must not contain a user/],
-    [{ client: { kind: "aria2", url: "nas:6800" } }, /http or https URL/],
+    [{ client: { name: "haul", kind: "aria2", url: "nas:6800" } }, /http or https URL/],
+    [{ clients: [ARIA2, ARIA2] }, /two download clients are called "one"/],
+    [{ clients: [{ ...ARIA2, advertiseUrl: "ftp://nas" }] }, /the advertised URL is not an http/],
+    [{ pulse: "http://192.0.2.1:9696", insecure: true }, /managers cannot reach it/],
     [{ advertiseUrl: "http://0.0.0.0:1" }, /the advertised URL must name an address/],
     [{ listen: { host: "0.0.0.0", port: 0 } }, /--listen 0.0.0.0 without --advertise-url/],
     [{ stateDirectory: "/dev/null/haul" }, /cannot use the state directory .* \(ENOTDIR\)/],

@@ -45,30 +45,53 @@ beforeEach(() => {
 });
 
 describe("a prober", () => {
-  it("asks at once, then every 11 s or so", async () => {
+  it("asks at once, then every 9 s or so", async () => {
     start([OK]);
-    await clock.advance(33_000);
-    expect(gaps()).toEqual([11_000, 11_000, 11_000]);
+    await clock.advance(27_000);
+    expect(gaps()).toEqual([9_000, 9_000, 9_000]);
     expect(begun[0]).toBe(0);
   });
 
   it("never asks twice at once, however slow the client is", async () => {
     start([OK], 60_000);
     await clock.advance(200_000);
-    expect(gaps()).toEqual([71_000, 71_000]);
+    expect(gaps()).toEqual([69_000, 69_000]);
   });
 
-  it("backs off while it is away, up to 15 s, and begins anew when it was back", async () => {
+  it("backs off while it is away, up to 10 s, and begins anew when it was back", async () => {
     start([AWAY, AWAY, AWAY, AWAY, AWAY, AWAY, OK, AWAY, AWAY]);
     await clock.advance(45_000);
-    expect(gaps().slice(0, 8)).toEqual([500, 1_000, 2_000, 4_000, 7_500, 7_500, 11_000, 500]);
+    expect(gaps().slice(0, 8)).toEqual([500, 1_000, 2_000, 4_000, 5_000, 5_000, 9_000, 500]);
   });
 
-  it("stops for good after a refusal, so that nobody gets banned", async () => {
-    start([OK, REFUSED, OK]);
+  it("asks no more after a refusal until it is told to, so that nobody gets banned", async () => {
+    start([OK, REFUSED, REFUSED, OK]);
     await clock.advance(3_600_000);
     expect(begun).toHaveLength(2);
     expect(clock.pending).toBe(0);
+    prober.askNow();
+    await clock.advance(3_600_000);
+    expect(begun).toHaveLength(3);
+    prober.askNow();
+    await clock.advance(9_000);
+    expect(begun).toHaveLength(5);
+  });
+
+  it("told to asks at once, with fresh patience, and its next probe is due after that one", async () => {
+    start([AWAY, AWAY, AWAY, AWAY, AWAY]);
+    await clock.advance(3_600);
+    prober.askNow();
+    await clock.advance(500);
+    expect(begun).toEqual([0, 500, 1_500, 3_500, 3_600, 4_100]);
+  });
+
+  it("told to in the middle of a probe asks once more after it", async () => {
+    start([OK], 1_000);
+    await clock.advance(500);
+    prober.askNow();
+    prober.askNow();
+    await clock.advance(1_500);
+    expect(begun).toEqual([0, 1_000]);
   });
 
   it.each([
