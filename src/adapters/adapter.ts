@@ -1,7 +1,7 @@
 import type { HttpCaller } from "./http-call.js";
 
 /** The kinds of download client that can be spoken to. */
-export type ProbeableKind = "aria2" | "haul" | "qbittorrent";
+export type ProbeableKind = "aria2" | "deluge" | "haul" | "qbittorrent" | "sabnzbd";
 
 /** A download client and how to log in to it. */
 export interface ClientTarget {

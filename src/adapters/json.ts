@@ -18,6 +18,11 @@ export function text(value: unknown): string | undefined {
   return typeof value === "string" && /^[\x21-\x7e]{1,64}$/.test(value) ? value : undefined;
 }
 
+/** A path: 1 to 1,024 characters, none of them a control character. */
+export function path(value: unknown): string | undefined {
+  return typeof value === "string" && /^\P{Cc}{1,1024}$/u.test(value) ? value : undefined;
+}
+
 /** A whole number from 0 as a field of that name, from a number or its digits; else no field: unknown. */
 export function count<Name extends string>(
   name: Name,

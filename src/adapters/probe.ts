@@ -8,9 +8,11 @@ import {
   ProbeError,
 } from "./adapter.js";
 import { ARIA2 } from "./aria2.js";
+import { DELUGE } from "./deluge.js";
 import { HAUL } from "./haul.js";
 import { createHttpClient, type HttpClientOptions } from "./http-call.js";
 import { QBITTORRENT } from "./qbittorrent.js";
+import { SABNZBD } from "./sabnzbd.js";
 import { withTimeLimit } from "./time-limit.js";
 
 /** For all exchanges of a probe; whoever promises an answer within 15 s has one to tell. */
@@ -18,8 +20,10 @@ export const PROBE_TIMEOUT_MS = 14_000;
 
 const KINDS: Readonly<Record<ProbeableKind, ClientKind>> = {
   aria2: ARIA2,
+  deluge: DELUGE,
   haul: HAUL,
   qbittorrent: QBITTORRENT,
+  sabnzbd: SABNZBD,
 };
 
 /** Whether there is a way to ask a download client of this kind. */
