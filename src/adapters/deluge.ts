@@ -135,9 +135,13 @@ function loadOf({ torrents, stats }: Record<string, unknown>): ClientLoad {
     }),
     // -1 where it cannot look.
     ...count("freeBytes", figures.free_space),
-    ...count("downloadBytesPerSecond", Math.round(Number(figures.download_rate))),
-    ...count("uploadBytesPerSecond", Math.round(Number(figures.upload_rate))),
+    ...count("downloadBytesPerSecond", rounded(figures.download_rate)),
+    ...count("uploadBytesPerSecond", rounded(figures.upload_rate)),
   };
+}
+
+function rounded(value: unknown): number | undefined {
+  return typeof value === "number" ? Math.round(value) : undefined;
 }
 
 /** Where what is whole ends up. */
@@ -159,6 +163,7 @@ function noDaemon(): ProbeError {
   return new ProbeError(
     "unreachable",
     "Deluge's web UI knows no daemon: add one in its connection manager",
+    true,
   );
 }
 
@@ -166,6 +171,7 @@ function daemonAway(): ProbeError {
   return new ProbeError(
     "unreachable",
     "Deluge's web UI answers, but not the daemon behind it: start deluged",
+    true, // it has just tried
   );
 }
 

@@ -73,9 +73,13 @@ function failureOf({ outcome, message, isRefused }: ProbeError): Probe {
   return { outcome, message, ...(isRefused && { isRefused }) };
 }
 
+/** Transmission counts each question without a password, SABnzbd warns of those without its key. */
+const ASK_FIRST: readonly string[] = ["transmission", "sabnzbd"];
+
 /**
  * Which kind of download client answers at a URL, by what it tells without credentials;
- * undefined: none that is known. Each kind is asked in turn, and none is sent a secret.
+ * undefined: none that is known, or nobody. Each kind is asked in turn, and none is sent
+ * a secret. Ends when one question has had no answer within 5 s.
  * @param url of one, as in `ClientTarget`
  */
 export async function recogniseClient(
@@ -83,13 +87,15 @@ export async function recogniseClient(
   { signal, ...options }: HttpClientOptions & { readonly signal: AbortSignal },
 ): Promise<ProbeableKind | undefined> {
   const { call } = createHttpClient(url, options);
-  for (const [kind, { recognise }] of Object.entries(KINDS)) {
-    const isIt = await recognise(url.replace(/\/+$/, ""), call, signal).catch((error) => {
+  const kinds = Object.keys(KINDS).filter(isProbeable);
+  for (const kind of new Set([...ASK_FIRST.filter(isProbeable), ...kinds])) {
+    try {
+      if (await KINDS[kind].recognise(url.replace(/\/+$/, ""), call, signal)) return kind;
+    } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof ProbeError) return false;
-      throw error;
-    });
-    if (isIt) return kind as ProbeableKind;
+      if (!(error instanceof ProbeError)) throw error;
+      if (error.outcome === "unreachable") return undefined;
+    }
   }
   return undefined;
 }

@@ -11,7 +11,7 @@ import { probeOnce, serve } from "./fake-client.js";
 
 // Whatever answers, a probe ends with an outcome, tells no secret, and has no side effect.
 
-const KINDS: readonly ProbeableKind[] = ["aria2", "haul", "qbittorrent"];
+const KINDS: readonly ProbeableKind[] = ["aria2", "deluge", "haul", "qbittorrent", "sabnzbd"];
 const SECRET = "plain-secret";
 const target = (kind: ProbeableKind, url: string) => ({
   kind,

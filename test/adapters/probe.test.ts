@@ -6,7 +6,7 @@ import { ManualClock } from "../support/manual-clock.js";
 import { probeOnce, reply, serve } from "./fake-client.js";
 
 describe("isProbeable", () => {
-  it.each(["aria2", "haul", "qbittorrent"])("%s is", (kind) => {
+  it.each(["aria2", "deluge", "haul", "qbittorrent", "sabnzbd"])("%s is", (kind) => {
     expect(isProbeable(kind)).toBe(true);
   });
 
