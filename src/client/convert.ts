@@ -79,16 +79,19 @@ export function toRegisterRequest(
   };
 }
 
+/** @param isVerified whether the registered credentials were accepted since the heartbeat before */
 export function toHeartbeat(
   lease: { readonly leaseId: string; readonly sequence: number },
   health: ServiceHealth | undefined,
   load: ServiceLoad | undefined,
+  isVerified = false,
 ): MessageInitShape<typeof HeartbeatRequestSchema> {
   return {
     leaseId: lease.leaseId,
     sequence: BigInt(lease.sequence),
     ...toStatus(health),
     ...(load && { load: toLoad(load) }),
+    ...(isVerified && { credentialState: CredentialState.VERIFIED }),
   };
 }
 

@@ -66,6 +66,8 @@ class Session implements Registration {
   #granted: Described;
   #health: ServiceHealth | undefined;
   #load: ServiceLoad | undefined;
+  /** The credentials of the newest description have been accepted since the last heartbeat. */
+  #isVerified = false;
   #wokeAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SessionOptions) {
@@ -118,12 +120,14 @@ class Session implements Registration {
 
   update(change: { service?: ServiceDescription; credentials?: ServiceCredentials }): void {
     this.#wanted = described(this.#wanted, change);
+    if (change.credentials) this.#isVerified = false;
     this.#dispatch({ type: "update" });
   }
 
-  report({ health, load }: { health?: ServiceHealth; load?: ServiceLoad }): void {
+  report({ health, load, verified }: Parameters<Registration["report"]>[0]): void {
     const before = this.#health?.status ?? "online";
     if (load) this.#load = load;
+    if (verified) this.#isVerified = true;
     if (!health) return;
     this.#health = health;
     if (health.status !== before) this.#dispatch({ type: "status-changed" });
@@ -195,7 +199,7 @@ class Session implements Registration {
         calls.closeStream();
         break;
       case "send-heartbeat":
-        calls.send(toHeartbeat(effect, this.#health, this.#load));
+        calls.send(toHeartbeat(effect, this.#health, this.#load, this.#takeVerified()));
         break;
       case "send-goodbye":
         calls.send({ ...toHeartbeat(effect, undefined, undefined), goodbye: true });
@@ -223,11 +227,19 @@ class Session implements Registration {
         break;
       case "discard-update":
         this.#wanted = this.#granted;
+        this.#isVerified = false;
         break;
       case "emit":
         this.#emit(effect.event);
         break;
     }
+  }
+
+  /** Told once, and not before Pulse has the credentials that it is about. */
+  #takeVerified(): boolean {
+    const isVerified = this.#isVerified && this.#wanted === this.#granted;
+    if (isVerified) this.#isVerified = false;
+    return isVerified;
   }
 
   #setTimer(name: TimerName, delayMs: number): void {

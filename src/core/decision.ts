@@ -1,6 +1,13 @@
 import type { Catalog } from "./catalog.js";
 import type { Change, ChangeReason, UnstampedCommit } from "./change.js";
-import { type EntryRecord, factsDiffer, hasOwnLogin, isVisible, resolveEntry } from "./entry.js";
+import {
+  type EntryRecord,
+  factsDiffer,
+  hasOwnLogin,
+  isVisible,
+  resolveEntry,
+  UNTRIED,
+} from "./entry.js";
 import type { Holding, ServiceRecord } from "./service.js";
 
 /** What a decision may know beside the catalog. */
@@ -98,7 +105,7 @@ function withTriedLogin(
   const was = resolveEntry(entry, before)?.facts;
   const is = resolveEntry(entry, after)?.facts;
   const isSame = was?.username === is?.username && was?.password === is?.password;
-  return isSame ? entry : { ...entry, credentialState: "unverified" };
+  return isSame ? entry : { ...entry, ...UNTRIED };
 }
 
 /** `degraded: disk full`; a reason that only repeats that of the commit is left out. */

@@ -8,6 +8,7 @@ import {
   type OperatorFields,
   type ResolvedEntry,
   resolveEntry,
+  UNTRIED,
 } from "./entry.js";
 import {
   differs,
@@ -55,7 +56,7 @@ export function createEntry({ fields, target }: NewEntry, by: string): Command<E
       ...fields,
       id: context.newId(),
       origin: { source: "manual", target: withProtocol(target) },
-      credentialState: "unverified",
+      ...UNTRIED,
       createdAt: context.at,
       updatedAt: context.at,
       revision: context.revision,
@@ -93,7 +94,7 @@ export function updateEntry(update: EntryUpdate): Command<EntryOutcome> {
     if (changed.length === 0) return unchanged(before);
     const entry: EntryRecord = {
       ...patched,
-      credentialState: changed.some(touchesAccess) ? "unverified" : before.entry.credentialState,
+      ...(changed.some(touchesAccess) && UNTRIED),
       updatedAt: context.at,
       revision: context.revision,
     };
@@ -161,7 +162,10 @@ export function noteTest(
     // The revision alone does not tell: that of a hidden entry stays while its service changes.
     const isSame =
       before.entry.revision === tested.entry.revision && !factsDiffer(before.facts, tested.facts);
-    const isKnown = before.entry.credentialState === state;
+    const verifiedAt = state === "verified" ? context.at : undefined;
+    const isKnown =
+      before.entry.credentialState === state &&
+      (before.entry.verifiedAt === undefined) === (verifiedAt === undefined);
     if (!isSame || isKnown || !hasOwnLogin(before.entry.origin)) {
       const { commit, outcome } = unchanged(before);
       return { commit, outcome: { ...outcome, isNews: false } };
@@ -169,6 +173,7 @@ export function noteTest(
     const entry: EntryRecord = {
       ...before.entry,
       credentialState: state,
+      verifiedAt,
       updatedAt: context.at,
       revision: context.revision,
     };

@@ -59,6 +59,8 @@ export interface EntryRecord extends OperatorFields {
   readonly origin: EntryOrigin;
   /** Of credentials that an operator has set; those of a service have their own. */
   readonly credentialState: CredentialState;
+  /** Wall-clock ms of the test that first found these good, since they are what they are. */
+  readonly verifiedAt: number | undefined;
   /** Wall-clock ms. */
   readonly createdAt: number;
   /** Wall-clock ms of its newest visible change. */
@@ -68,6 +70,9 @@ export interface EntryRecord extends OperatorFields {
   /** Wall-clock ms since when an operator wants an AUTO entry hidden; undefined: he does not. */
   readonly deletedAt: number | undefined;
 }
+
+/** What is known of credentials that nobody has tried yet. */
+export const UNTRIED = { credentialState: "unverified", verifiedAt: undefined } as const;
 
 /** The defaults of a new entry. */
 export function newOperatorFields(name: string): OperatorFields {

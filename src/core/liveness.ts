@@ -28,7 +28,7 @@ export class LapseGuard {
   /**
    * Whether instances that are due may lapse now.
    * @param due how many would lapse now
-   * @param alive how many are not OFFLINE, the due ones included
+   * @param alive how many give signs of life, also of being OFFLINE, the due ones included
    * @param doubtful how many of the others may be about to: heartbeats come at different
    *   moments, so those that fall silent together are not due together
    */

@@ -8,10 +8,18 @@ import {
   type EntryRecord,
   freeEntryName,
   newOperatorFields,
+  UNTRIED,
 } from "./entry.js";
 import { DomainError } from "./errors.js";
 import { leaseIdOf } from "./lease.js";
-import type { CredentialState, Holding, ServiceRecord, ServiceSpec } from "./service.js";
+import {
+  type CredentialState,
+  type Holding,
+  isGone,
+  type ServiceRecord,
+  type ServiceSpec,
+  type ServiceStatus,
+} from "./service.js";
 import { revokedTokensOf, withTokens } from "./token-command.js";
 import { isFromSameParty, refuseOperatorsPassword } from "./trust.js";
 
@@ -26,7 +34,8 @@ export interface RegisterRequest {
   readonly username: string | undefined;
   readonly apiKey: string | undefined;
   readonly credentialState: CredentialState | undefined;
-  readonly status: "online" | "degraded";
+  /** OFFLINE: it lives, and what it stands for does not. */
+  readonly status: ServiceStatus;
   readonly statusReason: string;
   readonly ttlMs: number;
   /** The lease that the registrant says it holds; empty if none. */
@@ -35,6 +44,8 @@ export interface RegisterRequest {
   readonly tokenId: string;
   /** Whether the stream of a lease is open, here or at the node that holds it; asked at the last moment. */
   readonly isAttached: (leaseId: string, holding: Holding | undefined) => boolean;
+  /** When a service's credentials were last accepted, as far as is known; asked at the last moment. */
+  readonly verifiedAt: (service: ServiceRecord) => number | undefined;
 }
 
 export interface RegisterOutcome {
@@ -77,9 +88,10 @@ export function register(
       instanceId: before?.instanceId ?? (request.instanceId || context.newId()),
       secretHash,
       spec: request.spec,
-      ...credentials(request, before),
+      ...credentials(request, before, context.at),
       status: request.status,
       statusReason: request.statusReason || keptReason(request, before),
+      saidOffline: request.status === "offline",
       generation,
       leaseId: leaseIdOf(id, generation, context.newSecret()),
       leaseActive: true,
@@ -195,14 +207,16 @@ function isSecretOf({ secretHash }: ServiceRecord, sent: string | undefined): bo
 /** The reason of a Register that gives none: a status that stays keeps its own. */
 function keptReason(request: RegisterRequest, before: ServiceRecord | undefined): string {
   if (!before || before.removed) return "registered";
-  return before.status === request.status ? before.statusReason : "re-registered";
+  const isKept = before.status === request.status && !isGone(before);
+  return isKept ? before.statusReason : "re-registered";
 }
 
 /** Credentials after a Register; new ones are unverified unless the registrant says better. */
 function credentials(
   request: RegisterRequest,
   before: ServiceRecord | undefined,
-): Pick<ServiceRecord, "username" | "apiKey" | "credentialState"> {
+  at: number,
+): Pick<ServiceRecord, "username" | "apiKey" | "credentialState" | "verifiedAt"> {
   const known = before?.removed ? undefined : before;
   const kept = known && isFromSameParty(request, known) ? known : undefined;
   const username = request.username ?? kept?.username ?? "";
@@ -211,10 +225,16 @@ function credentials(
   // What is said of credentials that Pulse did not keep is not true of none.
   const isCleared = !unchanged && known && !kept && request.apiKey === undefined;
   const said = isCleared ? undefined : request.credentialState;
+  const same = unchanged ? kept : undefined;
+  const credentialState = said ?? same?.credentialState ?? "unverified";
+  // A client that does not answer has not accepted anything just now.
+  const isNews = said === "verified" && request.status !== "offline";
+  const verifiedAt = isNews ? at : same && request.verifiedAt(same);
   return {
     username,
     apiKey,
-    credentialState: said ?? (kept && unchanged ? kept.credentialState : "unverified"),
+    credentialState,
+    verifiedAt: credentialState === "rejected" ? undefined : verifiedAt,
   };
 }
 
@@ -231,7 +251,7 @@ function firstEntry(service: ServiceRecord, context: DecisionContext): EntryReco
     ...newOperatorFields(name),
     id: context.stableId(`download client of ${service.instanceId}`),
     origin: { source: "auto", serviceId: service.id, overrides: {} },
-    credentialState: "unverified",
+    ...UNTRIED,
     createdAt: at,
     updatedAt: at,
     revision,
@@ -291,9 +311,10 @@ function removedService(
     ...before,
     username: "",
     apiKey: "",
-    credentialState: "unverified",
+    ...UNTRIED,
     status: "offline",
     statusReason,
+    saidOffline: false,
     leaseActive: false,
     revision,
     removed: true,
@@ -315,11 +336,15 @@ export function forget(serviceId: string, forgetAfterMs: number): Command<boolea
   };
 }
 
-/** An instance is OFFLINE since its lease ran out, give or take a TTL. */
+/**
+ * An instance is gone since its lease ran out, give or take a TTL. Of one that lives and
+ * is OFFLINE by its own word the record tells no such thing: it is as of its last change.
+ */
 export function isForgettable(
-  { removed, status, leaseExpiresAt }: ServiceRecord,
+  service: ServiceRecord,
   registryNow: number,
   forgetAfterMs: number,
 ): boolean {
-  return !removed && status === "offline" && registryNow - leaseExpiresAt > forgetAfterMs;
+  const { removed, leaseExpiresAt } = service;
+  return !removed && isGone(service) && registryNow - leaseExpiresAt > forgetAfterMs;
 }

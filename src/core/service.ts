@@ -31,6 +31,11 @@ export interface Presence {
   readonly leaseExpiresAt: number;
   /** The lease was lengthened at a start of Pulse and not renewed since: no restart lengthens it again. */
   readonly leaseCredited: boolean;
+  /**
+   * Wall-clock ms of when the service's credentials, as they are now, were last accepted;
+   * undefined: nobody has said so. A lease is always of the same credentials.
+   */
+  readonly verifiedAt: number | undefined;
 }
 
 /**
@@ -66,6 +71,11 @@ export interface ServiceRecord extends Presence {
   readonly credentialState: CredentialState;
   readonly status: ServiceStatus;
   readonly statusReason: string;
+  /**
+   * It is OFFLINE by its own word: it lives, and what it stands for does not. Its lease
+   * goes on as if it were ONLINE. Any other OFFLINE means that nobody is there: `isGone`.
+   */
+  readonly saidOffline: boolean;
   /** Grows with every Register of this instance, across removals too. */
   readonly generation: bigint;
   readonly leaseId: string;
@@ -82,4 +92,12 @@ export interface ServiceRecord extends Presence {
   readonly tokenId: string;
   /** Deregistered or forgotten: the row keeps only the identity, its secret and its generation alive. */
   readonly removed: boolean;
+}
+
+/** Whether nobody gives signs of life: not of one that says itself that it is OFFLINE. */
+export function isGone({
+  status,
+  saidOffline,
+}: Pick<ServiceRecord, "status" | "saidOffline">): boolean {
+  return status === "offline" && !saidOffline;
 }

@@ -11,6 +11,8 @@ export interface TransitionRequest {
   readonly presence: Presence;
   readonly status: ServiceStatus;
   readonly statusReason: string;
+  /** See ServiceRecord.saidOffline. */
+  readonly saidOffline: boolean;
   readonly reason: ChangeReason;
   /** Whether the lease ends with it. */
   readonly endsLease: boolean;
@@ -25,14 +27,18 @@ export function transition(request: TransitionRequest): Command<boolean> {
     const isOurs = before?.leaseActive && before.leaseId === request.leaseId;
     const isDue = () => request.isStillDue?.(context.holdingOf(request.serviceId)) ?? true;
     if (!isOurs || !isDue()) return { commit: undefined, outcome: false };
-    const { status, statusReason } = request;
-    const same = before.status === status && before.statusReason === statusReason;
+    const { status, statusReason, saidOffline } = request;
+    const same =
+      before.status === status &&
+      before.statusReason === statusReason &&
+      before.saidOffline === saidOffline;
     if (same && !request.endsLease) return { commit: undefined, outcome: true };
     const after = {
       ...before,
       ...request.presence,
       status,
       statusReason,
+      saidOffline,
       leaseActive: !request.endsLease,
       revision: context.revision,
     };

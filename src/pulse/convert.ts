@@ -8,7 +8,6 @@ import {
   CredentialState as ProtoCredentialState,
   Source,
 } from "../../gen/pulse/v1/download_client_pb.js";
-import type { Load } from "../../gen/pulse/v1/load_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import {
   type Lease,
@@ -32,6 +31,7 @@ import type { CredentialState, ServiceRecord, ServiceStatus } from "../core/serv
 import type { RawServiceSpec } from "../core/service-spec.js";
 import { type ShownStatus, shownReason, shownStatus } from "../core/shown-status.js";
 import type { Scope, TokenRecord } from "../core/token.js";
+import type { Signs } from "./entry-signs.js";
 import { durationOf } from "./status.js";
 
 const PROTOCOLS: Readonly<Record<DownloadProtocol, Protocol>> = {
@@ -177,7 +177,7 @@ export function serviceOf(service: ServiceRecord, lastSeenAt: number): Service {
 /** The entry as managers see it, without credentials unless asked for, and while it waits for approval. */
 export function downloadClientOf(
   resolved: ResolvedEntry,
-  load: Load | undefined,
+  { load, verifiedAt }: Signs,
   mayHaveCredentials: boolean,
 ): DownloadClient {
   const { entry, service, facts } = resolved;
@@ -214,6 +214,7 @@ export function downloadClientOf(
     ...(origin.source === "auto" ? overridesOf(origin.overrides, withCredentials) : {}),
     ...(deletedAt === undefined ? {} : { deleteTime: timestampOf(deletedAt) }),
     hidden: !isVisible(resolved),
+    ...(verifiedAt === undefined ? {} : { lastVerifiedTime: timestampOf(verifiedAt) }),
   });
 }
 

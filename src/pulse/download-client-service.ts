@@ -36,6 +36,7 @@ import { credentialStateOf, downloadClientOf, readAvailability, readProtocol } f
 import { readNames, watchReads } from "./credential-reads.js";
 import { deferResponses } from "./deferred-responses.js";
 import { readEntryUpdate, readNewEntry } from "./entry-requests.js";
+import type { EntrySigns } from "./entry-signs.js";
 import { createEntryTester, type EntryTester } from "./entry-test.js";
 import type { ScopeTable } from "./guard.js";
 import type { History } from "./history.js";
@@ -59,6 +60,7 @@ export const DOWNLOAD_CLIENT_SCOPES: ScopeTable<typeof DownloadClientService> = 
 export interface DownloadClientServiceOptions {
   readonly registry: Registry;
   readonly leases: Leases;
+  readonly signs: EntrySigns;
   readonly history: History;
   readonly hub: WatchHub<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse>;
   readonly audit: AuditRecorder;
@@ -70,13 +72,19 @@ export interface DownloadClientServiceOptions {
 export function createDownloadClientService(
   options: DownloadClientServiceOptions,
 ): ServiceImpl<typeof DownloadClientService> {
-  const { registry, leases, audit, clock, addressRule } = options;
-  const tester = createEntryTester({ registry, audit, clock, ...(addressRule && { addressRule }) });
+  const { registry, signs, audit, clock, addressRule } = options;
+  const tester = createEntryTester({
+    registry,
+    signs,
+    audit,
+    clock,
+    ...(addressRule && { addressRule }),
+  });
 
   /** What an operator's command came to, credentials included: his scope is `admin`. */
   async function run(context: HandlerContext, command: Command<EntryOutcome>) {
     const { resolved, revision } = await runFor(context, registry, command);
-    const downloadClient = messageOf(resolved, leases, true);
+    const downloadClient = downloadClientOf(resolved, signs.of(resolved), true);
     tellOfReads(audit, context, [downloadClient], downloadClient.id);
     return { downloadClient, revision };
   }
@@ -111,18 +119,10 @@ function operatorOf(context: HandlerContext): string {
   return callerOf(context).tokenName;
 }
 
-function messageOf(
-  resolved: ResolvedEntry,
-  leases: Leases,
-  withCredentials: boolean,
-): DownloadClient {
-  return downloadClientOf(resolved, leases.loadOf(resolved.service), withCredentials);
-}
-
 async function handleList(
   request: ListDownloadClientsRequest,
   context: HandlerContext,
-  { registry, leases, history, audit }: DownloadClientServiceOptions,
+  { registry, signs, history, audit }: DownloadClientServiceOptions,
 ): Promise<MessageInitShape<typeof ListDownloadClientsResponseSchema>> {
   const filter = readFilter(request);
   const stale = await freshenFor(context, registry);
@@ -135,7 +135,9 @@ async function handleList(
     request,
   );
   const withCredentials = mayReadCredentials(context);
-  const downloadClients = page.items.map((item) => messageOf(item, leases, withCredentials));
+  const downloadClients = page.items.map((item) =>
+    downloadClientOf(item, signs.of(item), withCredentials),
+  );
   if (withCredentials) tellOfReads(audit, context, downloadClients);
   return {
     downloadClients,

@@ -5,6 +5,7 @@ import type { Log } from "../lib/log.js";
 import type { Random } from "../lib/random.js";
 import type { Store } from "../store/store.js";
 import { startCompaction } from "./compaction.js";
+import { createEntrySigns, type EntrySigns } from "./entry-signs.js";
 import { SWEEP_INTERVAL_MS, startExpiry } from "./expiry.js";
 import { startForgetting } from "./forgetting.js";
 import { createHeartbeatStreams, type HeartbeatStreams } from "./heartbeat-streams.js";
@@ -43,6 +44,7 @@ export interface Engine {
   readonly registry: Registry;
   readonly history: History;
   readonly leases: Leases;
+  readonly signs: EntrySigns;
   readonly streams: HeartbeatStreams;
   readonly watching: Watching;
   readonly tokenUses: TokenUses;
@@ -83,7 +85,16 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   registry.onReload((reloaded) => history.restart(reloaded));
   const leases = new Leases({ registry, policy, clock, registryNow, log, node: node?.node });
   const streams = createHeartbeatStreams(leases);
-  const watching = startWatching({ registry, leases, history, clock, policy: options.watch, log });
+  const signs = createEntrySigns({ registry, leases, clock });
+  const watching = startWatching({
+    registry,
+    leases,
+    signs,
+    history,
+    clock,
+    policy: options.watch,
+    log,
+  });
   const tokenEnds = startTokenEnds({ registry, clock, streams: [streams, watching] });
   const tokenUses = startTokenUses({ store, clock, log });
   const compaction = startCompaction({ history, store, clock, log });
@@ -109,6 +120,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     registry,
     history,
     leases,
+    signs,
     streams,
     watching,
     tokenUses,

@@ -53,6 +53,7 @@ function refuseForeignFields(violations: FieldViolation[], message: DownloadClie
     update_time: message.updateTime,
     delete_time: message.deleteTime,
     hidden: message.hidden,
+    last_verified_time: message.lastVerifiedTime,
   };
   for (const [field, value] of Object.entries(foreign))
     if (value) violations.push({ field: `${PATH}.${field}`, description: "must be left out" });
@@ -112,6 +113,7 @@ const READ_ONLY_PATHS: ReadonlySet<string> = new Set([
   "update_time",
   "delete_time",
   "hidden",
+  "last_verified_time",
   "etag",
 ]);
 

@@ -10,6 +10,7 @@ import type { Clock } from "../lib/clock.js";
 import { inUrl } from "../lib/host.js";
 import { type AddressRule, createProbeRule } from "../lib/probe-address.js";
 import type { AuditRecorder } from "./audit-recorder.js";
+import type { EntrySigns } from "./entry-signs.js";
 import type { Registry } from "./registry.js";
 
 /** What a test of an entry has shown. No text holds a secret. */
@@ -52,6 +53,7 @@ export interface EntryTester {
 
 export interface EntryTesterOptions {
   readonly registry: Registry;
+  readonly signs: EntrySigns;
   readonly audit: AuditRecorder;
   readonly clock: Clock;
   /** Which addresses may be called; left out, all but those that never are. */
@@ -60,6 +62,7 @@ export interface EntryTesterOptions {
 
 export function createEntryTester({
   registry,
+  signs,
   audit,
   clock,
   addressRule = createProbeRule(),
@@ -127,6 +130,7 @@ export function createEntryTester({
       const latencyMs = clock.now() - startedAt;
       const proof = answer && proofOf(answer);
       const { facts } = proof ? await noteProof(tested, proof, operator) : tested;
+      if (proof === "verified") signs.accepted(tested);
       if (!proof && answer) tell(tested, operator, answer.outcome);
       return {
         outcome: answer ? OUTCOMES[answer.outcome] : TestOutcome.UNSUPPORTED_KIND,

@@ -1,4 +1,5 @@
 import { LapseGuard } from "../core/liveness.js";
+import { isGone } from "../core/service.js";
 import { type Clock, repeat } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import type { DueLease } from "../store/store.js";
@@ -39,11 +40,12 @@ export function startExpiry(options: ExpiryOptions): Expiry {
     const due: (() => void)[] = [];
     let alive = 0;
     for (const lease of leases.all()) {
-      const isOffline = lease.record.status === "offline";
-      if (!isOffline) alive++;
+      // One that is OFFLINE by its own word is silent for the same causes as any other.
+      const isKnownGone = isGone(lease.record);
+      if (!isKnownGone) alive++;
       const lapse = leases.lapse(lease, now);
       if (!lapse || lease.isChanging) continue;
-      if (isOffline) leases.carryOutLapse(lease, lapse);
+      if (isKnownGone) leases.carryOutLapse(lease, lapse);
       else due.push(() => leases.carryOutLapse(lease, lapse));
     }
     for (const { serviceId, holding } of dueElsewhere()) {

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import { CredentialState } from "../../gen/pulse/v1/download_client_pb.js";
 import {
   type HeartbeatRequest,
   type HeartbeatResponse,
@@ -10,7 +11,7 @@ import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import type { LeaseLostReason } from "../core/lease.js";
 import { oneLine } from "../lib/one-line.js";
 import type { Caller } from "./authenticate.js";
-import type { HeartbeatOutcome, Leases } from "./leases.js";
+import type { HeartbeatOutcome, HeartbeatReport, Leases } from "./leases.js";
 import type { LeaseStream } from "./live-lease.js";
 import { drainingError, durationOf } from "./status.js";
 
@@ -133,6 +134,7 @@ export class HeartbeatStream
         status: REPORTABLE[request.status],
         statusReason: oneLine(request.statusReason, MAX_REASON_LENGTH),
         load: request.load,
+        isVerified: request.credentialState === CredentialState.VERIFIED,
       },
       this,
     );
@@ -208,12 +210,12 @@ export class HeartbeatStream
 
 const UNKNOWN_LEASE: HeartbeatOutcome = { kind: "lost", reason: "unknown" };
 
-/** What an instance may say of itself: it is never OFFLINE while it speaks. */
-const REPORTABLE: Readonly<Record<ServiceStatus, "online" | "degraded" | undefined>> = {
+/** What an instance may say of itself; whether it waits for approval is not its affair. */
+const REPORTABLE: Readonly<Record<ServiceStatus, HeartbeatReport["status"]>> = {
   [ServiceStatus.UNSPECIFIED]: undefined,
   [ServiceStatus.ONLINE]: "online",
   [ServiceStatus.DEGRADED]: "degraded",
-  [ServiceStatus.OFFLINE]: undefined,
+  [ServiceStatus.OFFLINE]: "offline",
   [ServiceStatus.PENDING]: undefined,
 };
 

@@ -90,10 +90,12 @@ export function createHoldings(options: HoldingsOptions): Holdings {
     claim({ record: { id: serviceId, leaseId } }) {
       say(serviceId, { kind: "claim", nodeId: nodeId(), claim: { serviceId, leaseId } });
     },
-    release({ record: { id: serviceId, leaseId, ttlMs }, expiresAt, lastSeenAt }) {
+    release({ record: { id: serviceId, leaseId, ttlMs, status }, expiresAt, lastSeenAt }) {
       const now = registryNow();
       const leaseExpiresAt = isOurFault() ? now + Math.max(ttlMs, RETURN_MS) + graceMs : expiresAt;
-      const lapsesAt = isOurFault() ? leaseExpiresAt : Math.min(now + graceMs, expiresAt);
+      // That a stream broke is no news of one that is OFFLINE anyway.
+      const hasGrace = !isOurFault() && status !== "offline";
+      const lapsesAt = hasGrace ? Math.min(now + graceMs, expiresAt) : leaseExpiresAt;
       say(serviceId, {
         kind: "release",
         nodeId: nodeId(),

@@ -7,7 +7,7 @@ import {
   lostReason,
   parseLeaseId,
 } from "../core/lease.js";
-import type { Holding, ServiceRecord, ServiceStatus } from "../core/service.js";
+import { type Holding, isGone, type ServiceRecord, type ServiceStatus } from "../core/service.js";
 import { type TransitionRequest, transition } from "../core/transition.js";
 import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
@@ -19,22 +19,26 @@ import {
   NO_LINK,
   presenceOf,
   reportedIn,
+  verified,
 } from "./live-lease.js";
 import type { Registry } from "./registry.js";
 import { storeUnavailable } from "./status.js";
 
 export interface HeartbeatReport {
   readonly leaseId: string;
-  readonly status: "online" | "degraded" | undefined;
+  /** Undefined: as before. */
+  readonly status: ServiceStatus | undefined;
   readonly statusReason: string;
   readonly load: Load | undefined;
+  /** The credentials that were registered have been accepted since the heartbeat before. */
+  readonly isVerified: boolean;
 }
 
 export type HeartbeatOutcome =
   | { readonly kind: "renewed"; readonly grant: Grant }
   | { readonly kind: "lost"; readonly reason: LeaseLostReason };
 
-/** Why an instance turns OFFLINE that does not leave. */
+/** Why an instance is taken for gone that does not leave. */
 export type Lapse = "expired" | "disconnected";
 
 /** The part that this node has in leases which it shares with others. */
@@ -118,6 +122,12 @@ export class Leases {
     return service && this.#byService.get(service.id)?.load;
   }
 
+  /** Wall-clock ms of when the service's own credentials were last accepted; undefined: nobody has said so. */
+  verifiedAt(service: ServiceRecord): number | undefined {
+    const lease = this.#byService.get(service.id);
+    return lease ? lease.verifiedAt : service.verifiedAt;
+  }
+
   /**
    * Resolves once all leases are known that anybody had given when it was called.
    * @throws DomainError if the store is down.
@@ -157,6 +167,9 @@ export class Leases {
       node?.claim(lease);
     }
     if (report.load) lease.load = report.load;
+    // Rejected ones stay that until a Register says otherwise.
+    if (report.isVerified && lease.record.credentialState !== "rejected")
+      verified(lease, lease.lastSeenAt);
     if (report.status) lease.reported = { status: report.status, reason: report.statusReason };
     if (!node) this.#unflushed.add(lease);
     this.reconcile(lease);
@@ -176,6 +189,7 @@ export class Leases {
           presence: presenceOf(lease),
           status: "offline",
           statusReason: "goodbye",
+          saidOffline: false,
           reason: "goodbye",
           endsLease: true,
         }),
@@ -216,14 +230,18 @@ export class Leases {
     this.reconcile(lease);
   }
 
-  /** Why this lease should be OFFLINE by now, or undefined; also if that is for others to find out. */
+  /**
+   * Why this instance should be gone by now, or undefined; also if that is for others to
+   * find out. That a stream broke is no news of one that is OFFLINE anyway: its lease is
+   * waited for.
+   */
   lapse(lease: LiveLease, now: number): Lapse | undefined {
+    const { record, link, expiresAt } = lease;
     const isOthers = this.#options.node && !isHeld(lease);
-    if (isOthers && lease.record.status !== "offline") return undefined;
-    if (lease.expiresAt <= now) return "expired";
-    return lease.link.name === "broken" && lease.link.graceEndsAt <= now
-      ? "disconnected"
-      : undefined;
+    if (isOthers && !isGone(record)) return undefined;
+    if (expiresAt <= now) return "expired";
+    const isBroken = link.name === "broken" && link.graceEndsAt <= now;
+    return isBroken && record.status !== "offline" ? "disconnected" : undefined;
   }
 
   /**
@@ -232,13 +250,13 @@ export class Leases {
    */
   isDoubtful(lease: LiveLease, now: number): boolean {
     const { link, record, expiresAt } = lease;
-    if (record.status === "offline") return false;
+    if (isGone(record)) return false;
     return link.name === "broken" || (isHeld(lease) && expiresAt - now < record.ttlMs / 2);
   }
 
   /** Ends a lease that ran out, or turns an instance OFFLINE whose grace is over. */
   carryOutLapse(lease: LiveLease, lapse: Lapse): void {
-    if (lease.record.status === "offline") {
+    if (isGone(lease.record)) {
       // Managers have known for long: that the lease ends now is no change to them.
       if (lapse === "expired") this.#drop(lease, "expired");
       return;
@@ -267,7 +285,12 @@ export class Leases {
   carryOutDue(lease: LiveLease, { lapsesAt, leaseExpiresAt, lastSeenAt }: Holding): void {
     const lapse = lapsesAt < leaseExpiresAt ? "disconnected" : "expired";
     void this.#change(lease, "offline", lapse, lapse, {
-      presence: { lastSeenAt, leaseExpiresAt, leaseCredited: false },
+      presence: {
+        lastSeenAt,
+        leaseExpiresAt,
+        leaseCredited: false,
+        verifiedAt: lease.verifiedAt,
+      },
       isStillDue: (holding) =>
         holding !== undefined && holding.nodeId === undefined && holding.lapsesAt === lapsesAt,
     });
@@ -277,16 +300,15 @@ export class Leases {
   reconcile(lease: LiveLease): void {
     const { record, reported } = lease;
     const reason = reported.reason || record.statusReason;
-    if (record.status === reported.status && record.statusReason === reason) return;
-    const isReturn = record.status === "offline";
+    const isReturn = isGone(record);
+    const isSame = record.status === reported.status && record.statusReason === reason;
+    if (isSame && !isReturn) return;
     // Before the others know that it is here, they would turn it OFFLINE again.
     if (isReturn && lease.link.name === "attached" && lease.link.hold === "claimed") return;
-    const statusReason =
-      reported.reason || (isReturn ? "returned" : reported.status === "online" ? "recovered" : "");
     void this.#change(
       lease,
       reported.status,
-      statusReason,
+      reported.reason || ownReason(reported.status, isReturn),
       isReturn ? "returned" : "status reported",
     );
   }
@@ -321,6 +343,7 @@ export class Leases {
           presence: presenceOf(lease),
           status,
           statusReason,
+          saidOffline: status === "offline" && !lapsing,
           reason,
           endsLease: reason === "expired",
           ...lapsing,
@@ -368,7 +391,7 @@ export class Leases {
         );
       if (record.leaseActive) {
         const added = this.#add(record, lease?.load);
-        if (record.status !== "offline")
+        if (!isGone(record))
           added.expiresAt = this.#options.registryNow() + this.grantOf(record).ttlMs;
       }
     }
@@ -391,6 +414,7 @@ export class Leases {
       credited: record.leaseCredited,
       reported: reportedIn(record),
       load,
+      verifiedAt: record.verifiedAt,
       isChanging: false,
     };
     this.#byId.set(record.leaseId, lease);
@@ -414,13 +438,20 @@ export class Leases {
     const now = this.#options.registryNow();
     for (const record of this.#options.registry.catalog.services()) {
       const mayReturn = record.leaseActive && record.leaseExpiresAt > now;
-      if (record.status === "offline" ? !mayReturn : !record.leaseActive) continue;
+      if (isGone(record) ? !mayReturn : !record.leaseActive) continue;
       const lease = this.#add(record, undefined);
-      if (record.status === "offline") continue;
+      if (isGone(record)) continue;
       if (!record.leaseCredited)
         lease.expiresAt = now + record.ttlMs + this.#options.policy.reconnectGraceMs;
       lease.credited = true;
       this.#unflushed.add(lease);
     }
   }
+}
+
+/** The registry's word for a status that an instance gave no reason for. */
+function ownReason(status: ServiceStatus, isReturn: boolean): string {
+  if (status === "offline") return "";
+  if (isReturn) return "returned";
+  return status === "online" ? "recovered" : "";
 }

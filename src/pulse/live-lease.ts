@@ -1,6 +1,6 @@
 import type { Load } from "../../gen/pulse/v1/load_pb.js";
 import type { LeaseLostReason } from "../core/lease.js";
-import type { Presence, ServiceRecord, ServiceStatus } from "../core/service.js";
+import { isGone, type Presence, type ServiceRecord, type ServiceStatus } from "../core/service.js";
 
 /** A heartbeat stream, as its leases see it. */
 export interface LeaseStream {
@@ -42,13 +42,15 @@ export interface LiveLease {
   /** What the instance last said of itself. */
   reported: { readonly status: ServiceStatus; readonly reason: string };
   load: Load | undefined;
+  /** See Presence. */
+  verifiedAt: number | undefined;
   /** A status change of this lease is being committed; the next is looked at after it. */
   isChanging: boolean;
 }
 
 /** What a lease's record would say of its signs of life, were it written now. */
-export function presenceOf({ lastSeenAt, expiresAt, credited }: LiveLease): Presence {
-  return { lastSeenAt, leaseExpiresAt: expiresAt, leaseCredited: credited };
+export function presenceOf({ lastSeenAt, expiresAt, credited, verifiedAt }: LiveLease): Presence {
+  return { lastSeenAt, leaseExpiresAt: expiresAt, leaseCredited: credited, verifiedAt };
 }
 
 /** Whether this Pulse has the stream, and nobody else lets the lease lapse. */
@@ -63,16 +65,23 @@ export function isHeld(
  * online, unless it has said otherwise. The reason of an online record is the
  * registry's word, not the instance's.
  */
-export function reportedIn({ status, statusReason }: ServiceRecord): LiveLease["reported"] {
-  return status === "degraded"
-    ? { status, reason: statusReason }
-    : { status: "online", reason: "" };
+export function reportedIn(record: ServiceRecord): LiveLease["reported"] {
+  const { status, statusReason } = record;
+  return status === "online" || isGone(record)
+    ? { status: "online", reason: "" }
+    : { status, reason: statusReason };
 }
 
 /** What its record says of a lease that another node looks after. */
 export function learn(lease: LiveLease, record: ServiceRecord): void {
   lease.expiresAt = record.leaseExpiresAt;
   lease.lastSeenAt = Math.max(lease.lastSeenAt, record.lastSeenAt);
-  // What it said before it went OFFLINE holds for its return.
-  if (record.status !== "offline") lease.reported = reportedIn(record);
+  verified(lease, record.verifiedAt);
+  // What it said before it was gone holds for its return.
+  if (!isGone(record)) lease.reported = reportedIn(record);
+}
+
+/** Somebody heard, at `at` in wall-clock ms, that the credentials of a lease are accepted. */
+export function verified(lease: LiveLease, at: number | undefined): void {
+  if (at !== undefined) lease.verifiedAt = Math.max(at, lease.verifiedAt ?? at);
 }

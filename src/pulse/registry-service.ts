@@ -36,7 +36,7 @@ import {
   register,
   serviceToReplace,
 } from "../core/registration.js";
-import type { ServiceRecord, ServiceSpec } from "../core/service.js";
+import type { ServiceRecord, ServiceSpec, ServiceStatus } from "../core/service.js";
 import { checkServiceSpec } from "../core/service-spec.js";
 import { checkText, type TextRule } from "../core/text.js";
 import type { Random } from "../lib/random.js";
@@ -52,6 +52,7 @@ import {
   serviceOf,
 } from "./convert.js";
 import { deferResponses } from "./deferred-responses.js";
+import type { EntrySigns } from "./entry-signs.js";
 import { explain } from "./explain.js";
 import type { ScopeTable } from "./guard.js";
 import type { HeartbeatStreams } from "./heartbeat-streams.js";
@@ -87,6 +88,7 @@ export const REGISTRY_SCOPES: ScopeTable<typeof RegistryService> = {
 export interface RegistryServiceOptions {
   readonly registry: Registry;
   readonly leases: Leases;
+  readonly signs: EntrySigns;
   readonly streams: HeartbeatStreams;
   readonly policy: LeasePolicy;
   readonly rules: RegistrationRules;
@@ -117,16 +119,14 @@ export function createRegistryService(
 async function handleRegister(
   request: RegisterRequest,
   context: HandlerContext,
-  { registry, leases, policy, rules, random }: RegistryServiceOptions,
+  { registry, leases, signs, policy, rules, random }: RegistryServiceOptions,
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
   confirmInstance(context, request.instanceId);
-  const checked = checkRegister(
-    request,
-    callerOf(context),
-    policy,
-    (leaseId, holding) =>
+  const checked = checkRegister(request, callerOf(context), policy, {
+    isAttached: (leaseId, holding) =>
       leases.isAttached(leaseId) || (holding?.leaseId === leaseId && holding.nodeId !== undefined),
-  );
+    verifiedAt: (before) => leases.verifiedAt(before),
+  });
   const replaced = serviceToReplace(checked, registry.catalog);
   const { service, newSecret, instanceToken } = await runFor(
     context,
@@ -145,7 +145,7 @@ async function handleRegister(
     instanceSecret: newSecret ?? "",
     instanceToken,
     ...(resolved && isVisible(resolved)
-      ? { downloadClient: downloadClientOf(resolved, undefined, false) }
+      ? { downloadClient: downloadClientOf(resolved, signs.of(resolved), false) }
       : {}),
   };
 }
@@ -154,7 +154,7 @@ function checkRegister(
   request: RegisterRequest,
   { tokenId, scopes }: Caller,
   policy: LeasePolicy,
-  isAttached: CheckedRegister["isAttached"],
+  known: Pick<CheckedRegister, "isAttached" | "verifiedAt">,
 ): CheckedRegister {
   const { service, instanceId, instanceSecret, serviceUsername, serviceApiKey } = request;
   const violations: FieldViolation[] = [];
@@ -193,7 +193,7 @@ function checkRegister(
     ttlMs,
     heldLeaseId: request.leaseId,
     tokenId,
-    isAttached,
+    ...known,
   };
 }
 
@@ -202,11 +202,10 @@ function readService(service: RegisterRequest["service"]): ServiceSpec {
   return checkServiceSpec(readSpec(service));
 }
 
-function readFirstStatus(value: RegisterRequest["status"]): "online" | "degraded" {
+function readFirstStatus(value: RegisterRequest["status"]): ServiceStatus {
   const status = readStatus(value, "status") ?? "online";
   if (status === "pending")
     throw invalidField("status", "cannot be PENDING in a Register: an operator decides who waits");
-  if (status === "offline") throw invalidField("status", "cannot be OFFLINE in a Register");
   return status;
 }
 

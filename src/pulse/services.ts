@@ -49,7 +49,7 @@ export interface ServicesOptions {
 /** All that the port answers over gRPC, Connect and gRPC-Web. */
 export function createServices(options: ServicesOptions): Mount[] {
   const { store, audit, health, guarding, policy, rules, clock } = options;
-  const { registry, history, leases, streams, watching, tokenUses } = options.engine;
+  const { registry, history, leases, signs, streams, watching, tokenUses } = options.engine;
   const { log, random } = guarding;
   return [
     mount(
@@ -59,6 +59,7 @@ export function createServices(options: ServicesOptions): Mount[] {
         createRegistryService({
           registry,
           leases,
+          signs,
           streams,
           policy,
           rules,
@@ -77,6 +78,7 @@ export function createServices(options: ServicesOptions): Mount[] {
         createDownloadClientService({
           registry,
           leases,
+          signs,
           history,
           hub: watching.downloadClients,
           audit,

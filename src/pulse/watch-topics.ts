@@ -25,6 +25,7 @@ import {
 import type { ServiceRecord } from "../core/service.js";
 import { shareBytes } from "../wire/message-bytes.js";
 import { downloadClientOf, serviceOf } from "./convert.js";
+import type { EntrySigns } from "./entry-signs.js";
 import type { Leases } from "./leases.js";
 import { sizeOf } from "./record-size.js";
 import { type ChangeMeta, type Meta, SNAPSHOT_REASONS, type WatchTopic } from "./watch-topic.js";
@@ -38,16 +39,17 @@ interface StateFields {
 export interface WatchTopicOptions {
   readonly catalog: Catalog;
   readonly leases: Leases;
+  readonly signs: EntrySigns;
   readonly bookmarkInterval: Duration;
 }
 
 export function downloadClientTopic({
   catalog,
-  leases,
+  signs,
   bookmarkInterval,
 }: WatchTopicOptions): WatchTopic<ResolvedEntry, EntryTraits, WatchDownloadClientsResponse> {
   const messageOf = (item: ResolvedEntry, withCredentials: boolean) =>
-    downloadClientOf(item, leases.loadOf(item.service), withCredentials);
+    downloadClientOf(item, signs.of(item), withCredentials);
   const respond = (
     event: MessageInitShape<typeof WatchDownloadClientsResponseSchema>["event"],
     { revision, token }: Meta,

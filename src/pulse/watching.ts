@@ -6,6 +6,7 @@ import type { EntryTraits, ServiceTraits } from "../core/filter.js";
 import type { ServiceRecord } from "../core/service.js";
 import { type Clock, repeat } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
+import type { EntrySigns } from "./entry-signs.js";
 import type { History } from "./history.js";
 import type { Leases } from "./leases.js";
 import type { Registry } from "./registry.js";
@@ -17,6 +18,8 @@ export interface WatchingOptions {
   readonly registry: Registry;
   /** Must hear of each commit before this does, since messages say what the leases know. */
   readonly leases: Leases;
+  /** As the leases. */
+  readonly signs: EntrySigns;
   /** As the leases. */
   readonly history: History;
   readonly clock: Clock;
@@ -35,10 +38,11 @@ export interface Watching {
 }
 
 export function startWatching(options: WatchingOptions): Watching {
-  const { registry, leases, history, clock, policy, log } = options;
+  const { registry, leases, signs, history, clock, policy, log } = options;
   const about = {
     catalog: registry.catalog,
     leases,
+    signs,
     bookmarkInterval: durationOf(policy.bookmarkIntervalMs),
   };
   const shared = { history, policy, now: () => clock.now(), isStale: () => registry.isStale, log };

@@ -1,7 +1,7 @@
 import { Kysely, sql, type Transaction } from "kysely";
 import type { CommitSummary } from "../core/change.js";
 import { DEFAULT_LEASE_POLICY, grantFor } from "../core/lease.js";
-import type { ServiceRecord } from "../core/service.js";
+import { isGone, type ServiceRecord } from "../core/service.js";
 import type { Clock } from "../lib/clock.js";
 import type { Secrets } from "../lib/sealing.js";
 import { BulkStatement } from "./bulk-statement.js";
@@ -116,7 +116,7 @@ function describe({ name, source, target, equal }: CheckedTable): string {
 function withTimeToReturn({ registryTimeMs, services }: StoredRegistry): readonly ServiceRecord[] {
   const leases = services.filter(({ leaseActive }) => leaseActive).length;
   return services.map((service) => {
-    if (!service.leaseActive || service.status === "offline") return service;
+    if (!service.leaseActive || isGone(service)) return service;
     const { ttlMs } = grantFor(service.ttlMs, leases, DEFAULT_LEASE_POLICY);
     const returnsBy = registryTimeMs + ttlMs + DEFAULT_LEASE_POLICY.reconnectGraceMs;
     return { ...service, leaseExpiresAt: Math.max(service.leaseExpiresAt, returnsBy) };

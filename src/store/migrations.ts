@@ -11,6 +11,7 @@ export const MIGRATIONS: readonly Migration[] = [
   addOperators,
   addNodes,
   addSafeguards,
+  addVerification,
 ];
 
 /**
@@ -221,6 +222,16 @@ async function addSafeguards(db: Kysely<Schema>): Promise<void> {
     .addColumn("audit_id", "bigint", (column) => column.notNull().defaultTo(0))
     .execute();
   await refuseAuditUpdates(db);
+}
+
+/** When credentials were last accepted, and who is OFFLINE by its own word. */
+async function addVerification(db: Kysely<Schema>): Promise<void> {
+  await db.schema
+    .alterTable("services")
+    .addColumn("said_offline", "integer", (column) => column.notNull().defaultTo(0))
+    .execute();
+  for (const table of ["services", "download_clients"] as const)
+    await db.schema.alterTable(table).addColumn("verified_at", "double precision").execute();
 }
 
 /** Entries of the audit log are never changed, whoever tries. */

@@ -49,7 +49,7 @@ export class NodeQueries {
           lease_credited = 1
         from registry_time as time
         where ${DATABASE_NOW} - time.advanced_at > ${MAX_STEP_MS}
-          and node_id is null and lease_active = 1 and status <> 'offline' and lease_credited = 0
+          and node_id is null and lease_active = 1 and ${IS_THERE} and lease_credited = 0
         `.execute(trx);
       return Number(numAffectedRows ?? 0n);
     });
@@ -161,7 +161,7 @@ export class NodeQueries {
       .select(["id", "lease_id", "lease_expires_at", "last_seen_at"])
       .select(LAPSES_AT.as("lapses_at"))
       .where("lease_active", "=", 1n)
-      .where("status", "<>", "offline")
+      .where(IS_THERE)
       .where("node_id", "is", null)
       .where(LAPSES_AT, "<=", (eb) => eb.selectFrom("registry_time").select("ms"))
       .orderBy(LAPSES_AT)
@@ -197,6 +197,8 @@ export async function createDueIndex(db: Kysely<Schema>): Promise<void> {
 
 /** Wall-clock ms of the database: no clock of a node is trusted. */
 export const DATABASE_NOW = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::double precision`;
+/** As `isGone` of a record, the other way round. */
+const IS_THERE = sql<boolean>`(status <> 'offline' or said_offline = 1)`;
 const LAPSES_AT = sql<number>`coalesce(lapses_at, lease_expires_at)`;
 
 /** A node that was buried claims nothing: nobody would set that free again. */

@@ -32,6 +32,7 @@ interface PresenceRow {
   readonly lastSeenAt: number;
   readonly leaseExpiresAt: number;
   readonly leaseCredited: number;
+  readonly verifiedAt: number | null;
 }
 
 /** Presences that are written in one turn of the event loop: some 5 ms. */
@@ -233,6 +234,7 @@ export class Queries {
       lastSeenAt: presence.lastSeenAt,
       leaseExpiresAt: presence.leaseExpiresAt,
       leaseCredited: Number(presence.leaseCredited),
+      verifiedAt: presence.verifiedAt ?? null,
     }));
     await db.transaction().execute(async (trx) => {
       await trx.updateTable("registry_time").set({ ms: registryTimeMs }).execute();
@@ -379,11 +381,12 @@ function asOfOneMoment<T>(
 function presenceStatement(db: Kysely<Schema>, rows: readonly PresenceRow[]): CompiledQuery {
   const values = sql.join(rows.map((row) => sql`(${sql.join(Object.values(row))})`));
   return sql`
-    with presence (id, lease_id, last_seen_at, lease_expires_at, lease_credited) as (values ${values})
+    with presence (id, lease_id, last_seen_at, lease_expires_at, lease_credited, verified_at) as (values ${values})
     update services set
       last_seen_at = presence.last_seen_at,
       lease_expires_at = presence.lease_expires_at,
-      lease_credited = presence.lease_credited
+      lease_credited = presence.lease_credited,
+      verified_at = presence.verified_at
     from presence
     where services.id = presence.id
       and services.lease_active = 1

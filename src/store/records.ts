@@ -43,6 +43,7 @@ export function serviceRow(record: ServiceRecord, secrets: Secrets): ServiceRow 
     credential_state: record.credentialState,
     status: record.status,
     status_reason: record.statusReason,
+    said_offline: Number(record.saidOffline),
     generation: record.generation,
     lease_id: record.leaseId,
     lease_active: Number(record.leaseActive),
@@ -50,6 +51,7 @@ export function serviceRow(record: ServiceRecord, secrets: Secrets): ServiceRow 
     lease_credited: Number(record.leaseCredited),
     lease_expires_at: record.leaseExpiresAt,
     last_seen_at: record.lastSeenAt,
+    verified_at: record.verifiedAt ?? null,
     created_at: record.createdAt,
     rev: record.revision,
     approved: Number(record.approved),
@@ -70,6 +72,7 @@ export function serviceRecord(row: StoredService, secrets: Secrets): ServiceReco
     credentialState: row.credential_state as CredentialState,
     status: row.status as ServiceStatus,
     statusReason: row.status_reason,
+    saidOffline: row.said_offline === 1n,
     generation: row.generation,
     leaseId: row.lease_id,
     leaseActive: row.lease_active === 1n,
@@ -77,6 +80,7 @@ export function serviceRecord(row: StoredService, secrets: Secrets): ServiceReco
     leaseCredited: row.lease_credited === 1n,
     leaseExpiresAt: row.lease_expires_at,
     lastSeenAt: row.last_seen_at,
+    verifiedAt: row.verified_at ?? undefined,
     createdAt: row.created_at,
     revision: row.rev,
     approved: row.approved === 1n,
@@ -116,6 +120,7 @@ export function downloadClientRow(record: EntryRecord, secrets: Secrets): Downlo
     access: JSON.stringify(access),
     credentials: sealLogin({ username, password }, record.id, secrets),
     credential_state: record.credentialState,
+    verified_at: record.verifiedAt ?? null,
     name: record.name,
     enabled: Number(record.enabled),
     priority: record.priority,
@@ -140,6 +145,7 @@ export function entryRecord(row: StoredDownloadClient, secrets: Secrets): EntryR
         ? { source: "manual", target: access as Target }
         : { source: "auto", serviceId: row.service_id, overrides: access as Partial<Access> },
     credentialState: row.credential_state as CredentialState,
+    verifiedAt: row.verified_at ?? undefined,
     name: row.name,
     enabled: row.enabled === 1n,
     priority: row.priority,
@@ -277,7 +283,7 @@ export function feedRow(commit: Commit, follows: string, rows: CommitRows): Feed
 }
 
 // A node of a release before leaves out what it does not know: then it is as a migration has it.
-const SERVICE_DEFAULTS = { approved: 1, token_id: "" };
+const SERVICE_DEFAULTS = { approved: 1, token_id: "", said_offline: 0 };
 const TOKEN_DEFAULTS = { max_uses: 0, uses: 0, instance_id: "", joined_with: "" };
 
 /** What a row is in JSON, which has no bigint. */
@@ -310,6 +316,7 @@ export function commitOfFeed({ rev, stamp, body }: StoredFeed, secrets: Secrets)
           lease_credited: BigInt(row.lease_credited),
           rev: BigInt(row.rev),
           approved: BigInt(row.approved ?? SERVICE_DEFAULTS.approved),
+          said_offline: BigInt(row.said_offline ?? SERVICE_DEFAULTS.said_offline),
           removed: BigInt(row.removed),
         },
         secrets,

@@ -99,6 +99,7 @@ interface ServicesTable {
   credential_state: string;
   status: string;
   status_reason: string;
+  said_offline: Flag;
   generation: Int;
   lease_id: string;
   lease_active: Flag;
@@ -106,6 +107,7 @@ interface ServicesTable {
   lease_credited: Flag;
   lease_expires_at: number;
   last_seen_at: number;
+  verified_at: number | null;
   created_at: number;
   rev: Int;
   approved: Flag;
@@ -128,6 +130,7 @@ interface DownloadClientsTable {
   /** User name and password among these, sealed together; null if there are none. */
   credentials: string | null;
   credential_state: string;
+  verified_at: number | null;
   name: string;
   enabled: Flag;
   priority: number;

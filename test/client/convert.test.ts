@@ -43,10 +43,10 @@ function registerOf(
   return request;
 }
 
-function beatOf(health: ServiceHealth | undefined, load?: ServiceLoad) {
+function beatOf(health: ServiceHealth | undefined, load?: ServiceLoad, isVerified?: boolean) {
   const beat = create(
     HeartbeatRequestSchema,
-    toHeartbeat({ leaseId: "lease-1", sequence: 3 }, health, load),
+    toHeartbeat({ leaseId: "lease-1", sequence: 3 }, health, load, isVerified),
   );
   toBinary(HeartbeatRequestSchema, beat);
   return beat;
@@ -132,6 +132,12 @@ describe("load", () => {
       load: { freeBytes: 5_000_000_000n, active: 2, queued: 0, downloadBytesPerSecond: 9n },
     });
     expect(beatOf(undefined).load).toBeUndefined();
+  });
+
+  it("says that credentials were accepted, or nothing of them", () => {
+    expect(beatOf(undefined, undefined, true).credentialState).toBe(CredentialState.VERIFIED);
+    expect(beatOf(undefined, undefined, false).credentialState).toBe(CredentialState.UNSPECIFIED);
+    expect(beatOf(undefined).credentialState).toBe(CredentialState.UNSPECIFIED);
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, -1, -0.5, undefined])(

@@ -407,6 +407,72 @@ describe("update and report", () => {
     await clock.advance(5_000);
     expect(pulse.beats).toHaveLength(3);
   });
+
+  it("says at once that what it stands for is OFFLINE, and again when it registers anew", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    session.report({ health: { status: "offline", reason: "no answer" } });
+    await settle();
+    const said = { status: ServiceStatus.OFFLINE, statusReason: "no answer" };
+    expect(pulse.beats[1]).toMatchObject(said);
+    pulse.forget();
+    await clock.advance(7_000);
+    expect(pulse.registers.at(-1)).toMatchObject(said);
+    session.report({ health: { status: "online" } });
+    await settle();
+    expect(pulse.beats.at(-1)).toMatchObject({ status: ServiceStatus.ONLINE });
+  });
+
+  it("says with one heartbeat that its credentials were accepted, and with the next only if told again", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    const states = () => pulse.beats.map(({ credentialState }) => CredentialState[credentialState]);
+    session.report({ verified: true });
+    session.report({ verified: true });
+    await settle();
+    expect(states()).toEqual(["UNSPECIFIED"]);
+    await clock.advance(10_000);
+    session.report({ load: { active: 1 }, verified: true });
+    await clock.advance(5_000);
+    expect(states()).toEqual(["UNSPECIFIED", "VERIFIED", "UNSPECIFIED", "VERIFIED"]);
+  });
+
+  it("says nothing of credentials that Pulse does not have yet, nor of ones that were replaced", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    session.report({ verified: true }); // of those that are about to be replaced
+    pulse.mood = "silent";
+    session.update({ credentials: { apiKey: "next" } });
+    await clock.advance(6_000);
+    session.report({ verified: true });
+    const count = pulse.beats.length;
+    await clock.advance(2_000);
+    pulse.mood = "well";
+    await clock.advance(30_000);
+    const before = pulse.beats.slice(0, count).map(({ credentialState }) => credentialState);
+    expect(before).toEqual(Array(count).fill(CredentialState.UNSPECIFIED));
+    const after = pulse.beats.slice(count).map(({ credentialState }) => credentialState);
+    expect(pulse.registers.at(-1)?.serviceApiKey).toBe("next");
+    expect(after.filter((state) => state === CredentialState.VERIFIED)).toHaveLength(1);
+  });
+
+  it("says nothing of credentials that Pulse has refused", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    pulse.mood = new ConnectError("service_api_key: is too long", Code.InvalidArgument);
+    session.update({ credentials: { apiKey: "bad" } });
+    session.report({ verified: true });
+    await settle();
+    pulse.mood = "well";
+    await clock.advance(10_000);
+    expect(pulse.beats.length).toBeGreaterThan(1);
+    for (const { credentialState } of pulse.beats)
+      expect(credentialState).toBe(CredentialState.UNSPECIFIED);
+  });
 });
 
 describe("close", () => {

@@ -50,7 +50,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     ["a huge API key", { ...HAUL, serviceApiKey: "x".repeat(4_097) }, "service_api_key"],
     ["a line break in the API key", { ...HAUL, serviceApiKey: "a\nb" }, "service_api_key"],
     ["a huge user name", { ...HAUL, serviceUsername: "x".repeat(257) }, "service_username"],
-    ["status OFFLINE", { ...HAUL, status: 3 }, "status"],
+    ["status PENDING", { ...HAUL, status: 4 }, "status"],
     ["an unknown status", { ...HAUL, status: 99 }, "status"],
     ["an unknown credential state", { ...HAUL, credentialState: 99 }, "credential_state"],
     ["an unknown protocol", spec({ protocol: 99 }), "service.protocol"],

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Availability } from "../../gen/pulse/v1/download_client_pb.js";
 import { LeaseLostReason } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import { eventually } from "../support/eventually.js";
@@ -90,6 +91,50 @@ describeContract(
           expect(entry).toMatchObject({ availabilityReason: "disk almost full", load });
           expect(entry?.load?.uploadBytesPerSecond).toBeUndefined();
         });
+        await stream.end();
+      });
+    });
+
+    describe("an instance that says that it is OFFLINE", () => {
+      const REASON = "download client does not answer";
+      const says = { status: ServiceStatus.OFFLINE, statusReason: REASON };
+
+      async function entryOf(serviceId: string | undefined) {
+        const { downloadClients: entries } = await downloadClients.listDownloadClients({});
+        return entries.find((entry) => entry.serviceId === serviceId);
+      }
+
+      it("keeps its lease, and is OFFLINE to managers until it says otherwise", async () => {
+        const { leaseId, serviceId, status } = await registerInstance("says-offline");
+        const stream = new HeartbeatClient(registry);
+        expect(await stream.beat({ leaseId, ...says })).toMatchObject({ case: "renewed" });
+        await eventually(async () => expect(await status()).toBe(`OFFLINE: ${REASON}`));
+        expect(await entryOf(serviceId)).toMatchObject({
+          availability: Availability.OFFLINE,
+          availabilityReason: REASON,
+        });
+        expect(await stream.beat({ leaseId })).toMatchObject({ case: "renewed" });
+        expect(await status()).toBe(`OFFLINE: ${REASON}`);
+        stream.break();
+        const next = new HeartbeatClient(registry);
+        expect(await next.beat({ leaseId })).toMatchObject({ case: "renewed" });
+        expect(await status()).toBe(`OFFLINE: ${REASON}`);
+        await next.beat({ leaseId, status: ServiceStatus.ONLINE });
+        await eventually(async () => expect(await status()).toBe("ONLINE: recovered"));
+        await next.end();
+      });
+
+      it("may begin so with its Register, and lives through a restart of Pulse", async () => {
+        const reply = await registry.register({ ...HAUL, instanceId: "begins-offline", ...says });
+        expect(reply.service).toMatchObject(says);
+        expect(reply.downloadClient).toMatchObject({ availability: Availability.OFFLINE });
+        const leaseId = reply.lease?.id ?? "";
+        await pulse.restart();
+        const stream = new HeartbeatClient(registry);
+        expect(await stream.beat({ leaseId })).toMatchObject({ case: "renewed" });
+        expect(await entryOf(reply.service?.id)).toMatchObject({ availabilityReason: REASON });
+        await stream.beat({ leaseId, goodbye: true });
+        expect(await entryOf(reply.service?.id)).toMatchObject({ availabilityReason: "goodbye" });
         await stream.end();
       });
     });

@@ -48,7 +48,12 @@ describe("a service that waits for approval", () => {
 
   it("is still pending when it turns OFFLINE", () => {
     const { id, leaseId } = doRegister();
-    const presence = { lastSeenAt: 0, leaseExpiresAt: 0, leaseCredited: false };
+    const presence = {
+      lastSeenAt: 0,
+      leaseExpiresAt: 0,
+      leaseCredited: false,
+      verifiedAt: undefined,
+    };
     decisions.run(
       transition({
         serviceId: id,
@@ -56,6 +61,7 @@ describe("a service that waits for approval", () => {
         presence,
         status: "offline",
         statusReason: "expired",
+        saidOffline: false,
         reason: "expired",
         endsLease: true,
       }),

@@ -574,6 +574,25 @@ describe("the state of an operator's credentials", () => {
     expect(note(id, "rejected").resolved.facts.credentialState).toBe("rejected");
   });
 
+  it("is dated, until the credentials are refused or others", () => {
+    const id = create("a");
+    const verifiedAt = () => resolved(id).entry.verifiedAt;
+    expect(verifiedAt()).toBeUndefined();
+    decisions.at = 5_000;
+    note(id);
+    expect(verifiedAt()).toBe(5_000);
+    decisions.at = 6_000;
+    update(id, { fields: { category: "tv" } });
+    expectUnchanged(() => note(id)); // the newest is kept in memory
+    expect(verifiedAt()).toBe(5_000);
+    update(id, { target: { password: "other" } });
+    expect(verifiedAt()).toBeUndefined();
+    note(id);
+    expect(verifiedAt()).toBe(6_000);
+    note(id, "rejected");
+    expect(verifiedAt()).toBeUndefined();
+  });
+
   it("is not noted of a service's own", () => {
     const id = registered();
     update(id, { overrides: { host: "router" } });

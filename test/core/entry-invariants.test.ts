@@ -29,6 +29,7 @@ import { hashOf, registerRequest } from "../support/decisions.js";
 
 const TYPES = ["download-client", "download-client", "media-manager"] as const;
 const NAMES = ["haul", "haul-2", "a", "b"] as const;
+const STATUSES = ["online", "degraded", "offline"] as const;
 const FORGET_AFTER_MS = 100;
 const MAX_SERVICES = 4;
 
@@ -80,11 +81,22 @@ const registerOperation = fc
     username: secret,
     apiKey: secret,
     credentialState: fc.constantFrom(undefined, "verified" as const, "rejected" as const),
-    status: fc.constantFrom("online" as const, "degraded" as const),
+    status: fc.constantFrom(...STATUSES),
+    verifiedAt: fc.constantFrom(undefined, 7, 8),
     attached: fc.boolean(),
   })
   .map(
-    ({ instance, which, type, name, host, version, attached, ...fields }): Operation => ({
+    ({
+      instance,
+      which,
+      type,
+      name,
+      host,
+      version,
+      attached,
+      verifiedAt,
+      ...fields
+    }): Operation => ({
       by: "service",
       command(world) {
         const some = world.catalog.service(world.chosen(world.serviceIds, which));
@@ -95,6 +107,7 @@ const registerOperation = fc
           secretHash: instanceId === "" ? undefined : `hash of ${instanceId}`,
           heldLeaseId: some?.leaseId ?? "",
           isAttached: () => attached,
+          verifiedAt: () => verifiedAt,
           raw: { type, name, version, apiUrl: `http://${host}:1` },
         };
         return register(registerRequest(request), hashOf, { maxServices: MAX_SERVICES });
@@ -117,23 +130,27 @@ const goneOperation = fc.record({ which: small, forgets: fc.boolean() }).map(
 const transitionOperation = fc
   .record({
     which: fc.nat({ max: 30 }),
-    status: fc.constantFrom("online" as const, "degraded" as const, "offline" as const),
+    status: fc.constantFrom(...STATUSES),
+    saidOffline: fc.boolean(),
     statusReason: fc.constantFrom("", "disk full"),
     endsLease: fc.boolean(),
   })
   .map(
-    ({ which, ...rest }): Operation => ({
+    ({ which, saidOffline, ...rest }): Operation => ({
       by: "service",
       command(world) {
         const leaseId = world.chosen(world.leaseIds, which);
         return transition({
           ...rest,
+          saidOffline: saidOffline && rest.status === "offline" && !rest.endsLease,
           leaseId,
           serviceId: leaseId.split(".")[0] ?? "",
           presence: {
             lastSeenAt: world.at,
             leaseExpiresAt: world.registryNow,
             leaseCredited: false,
+            // As in memory: that of the lease's own credentials, or newer.
+            verifiedAt: world.catalog.service(leaseId.split(".")[0] ?? "")?.verifiedAt,
           },
           reason: "status reported",
         });
@@ -295,7 +312,8 @@ function seen(catalog: Catalog): Map<string, { readonly view: string; readonly e
 
 /** All that a message of it is made of, but for when it was changed and the etag itself. */
 function viewOf({ entry, service, facts }: ResolvedEntry): string {
-  const { revision: _, updatedAt: __, credentialState: ___, origin, ...fields } = entry;
+  const { revision: _, updatedAt: __, credentialState: ___, verifiedAt: ____, ...rest } = entry;
+  const { origin, ...fields } = rest;
   const overrides = origin.source === "auto" ? Object.entries(origin.overrides).sort() : [];
   return JSON.stringify([
     fields,
@@ -379,6 +397,22 @@ function checkCredentials(catalog: Catalog, before: ReadonlyMap<string, string>)
   }
 }
 
+/** Who is OFFLINE by its own word lives; and that credentials were accepted is said of them alone. */
+function checkServices(world: World, { services, entries, reason }: Commit): void {
+  for (const service of services) {
+    const { saidOffline, status, leaseActive, removed, credentialState, verifiedAt } = service;
+    if (saidOffline) expect([status, leaseActive, removed]).toEqual(["offline", true, false]);
+    if (removed || credentialState === "rejected") expect(verifiedAt).toBeUndefined();
+    const before = world.services.get(service.id);
+    if (reason === "forgotten") expect(before?.saidOffline).toBe(false);
+    const isOther = before?.username !== service.username || before.apiKey !== service.apiKey;
+    const isSaidNow = credentialState === "verified" && verifiedAt === world.at;
+    if (isOther && !isSaidNow) expect(verifiedAt).toBeUndefined();
+  }
+  for (const { credentialState, verifiedAt } of entries)
+    expect(verifiedAt !== undefined).toBe(credentialState === "verified");
+}
+
 function checkNames({ entries, catalog }: World): void {
   const names = [...entries.values()].map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
@@ -433,6 +467,7 @@ describe("whatever is asked of a registry, in whatever batches", () => {
             const logins = loginsOf(world);
             checkChanges(world, { operation, commit }, () => world.catalog.apply(commit));
             checkCredentials(world.catalog, logins);
+            checkServices(world, commit);
             store(world, commit);
             checkOwnership(operation, before, world.catalog);
             checkNames(world);

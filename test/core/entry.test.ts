@@ -27,6 +27,7 @@ function entry(change: Partial<EntryRecord> = {}): EntryRecord {
     id: "e",
     origin: { source: "auto", serviceId: "s", overrides: {} },
     credentialState: "rejected",
+    verifiedAt: undefined,
     createdAt: 0,
     updatedAt: 0,
     revision: 1n,

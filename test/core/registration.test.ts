@@ -150,6 +150,22 @@ describe("credentials", () => {
     expect(doRegister({ apiKey: "b" }).service.credentialState).toBe("unverified");
   });
 
+  it("were accepted when a Register says so, or as long ago as is known of the same", () => {
+    decisions.at = 1_000;
+    const verifiedAt = (request: Parameters<typeof doRegister>[0] = {}) =>
+      doRegister(request).service.verifiedAt;
+    expect(verifiedAt({ apiKey: "a" })).toBeUndefined();
+    expect(verifiedAt({ credentialState: "verified" })).toBe(1_000);
+    decisions.at = 2_000;
+    expect(verifiedAt()).toBe(1_000);
+    expect(verifiedAt({ verifiedAt: () => 1_500 })).toBe(1_500);
+    expect(verifiedAt({ credentialState: "unverified" })).toBe(1_500);
+    expect(verifiedAt({ credentialState: "verified", status: "offline" })).toBe(1_500);
+    expect(verifiedAt({ apiKey: "b" })).toBeUndefined();
+    expect(verifiedAt({ credentialState: "verified" })).toBe(2_000);
+    expect(verifiedAt({ credentialState: "rejected" })).toBeUndefined();
+  });
+
   it("are gone after a removal", () => {
     doRegister({ apiKey: "key" });
     decisions.run(deregister({ instanceId: "instance-1", secretHash: undefined, isAdmin: true }));
@@ -309,9 +325,10 @@ describe("the reason of a Register", () => {
       transition({
         serviceId,
         leaseId,
-        presence: { lastSeenAt: 0, leaseExpiresAt: 0, leaseCredited: false },
+        presence: { lastSeenAt: 0, leaseExpiresAt: 0, leaseCredited: false, verifiedAt: undefined },
         status: "offline",
         statusReason: "goodbye",
+        saidOffline: false,
         reason: "goodbye",
         endsLease: true,
       }),
@@ -374,9 +391,15 @@ describe("forget", () => {
       transition({
         serviceId: id,
         leaseId,
-        presence: { lastSeenAt: 0, leaseExpiresAt: 15_000, leaseCredited: false },
+        presence: {
+          lastSeenAt: 0,
+          leaseExpiresAt: 15_000,
+          leaseCredited: false,
+          verifiedAt: undefined,
+        },
         status: "offline",
         statusReason: "expired",
+        saidOffline: false,
         reason: "expired",
         endsLease: true,
       }),
@@ -444,9 +467,15 @@ describe("a status transition", () => {
       transition({
         serviceId,
         leaseId,
-        presence: { lastSeenAt: 2_000, leaseExpiresAt: 17_000, leaseCredited: false },
+        presence: {
+          lastSeenAt: 2_000,
+          leaseExpiresAt: 17_000,
+          leaseCredited: false,
+          verifiedAt: undefined,
+        },
         status: "offline",
         statusReason: "disconnected",
+        saidOffline: false,
         reason: "disconnected",
         endsLease: false,
         ...(isStillDue ? { isStillDue } : {}),

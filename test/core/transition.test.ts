@@ -13,7 +13,12 @@ beforeEach(() => {
   ));
 });
 
-const presence = { lastSeenAt: 2_000, leaseExpiresAt: 17_000, leaseCredited: true };
+const presence = {
+  lastSeenAt: 2_000,
+  leaseExpiresAt: 17_000,
+  leaseCredited: true,
+  verifiedAt: 1_500,
+};
 
 function move(change: Partial<TransitionRequest>): boolean {
   return decisions.run(
@@ -23,6 +28,7 @@ function move(change: Partial<TransitionRequest>): boolean {
       presence,
       status: "online",
       statusReason: "registered",
+      saidOffline: false,
       reason: "status reported",
       endsLease: false,
       ...change,

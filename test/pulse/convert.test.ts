@@ -46,7 +46,7 @@ function entryOf(
 ) {
   const resolved = resolveEntry(entryRecord(change), service);
   if (!resolved) throw new Error("the entry has nothing to be seen");
-  return downloadClientOf(resolved, undefined, withCredentials);
+  return downloadClientOf(resolved, { load: undefined, verifiedAt: undefined }, withCredentials);
 }
 
 describe("an enum of a request", () => {

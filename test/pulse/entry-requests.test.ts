@@ -157,6 +157,7 @@ describe("a new entry", () => {
     ["update_time", { updateTime: { seconds: 1n } }],
     ["delete_time", { deleteTime: { seconds: 1n } }],
     ["hidden", { hidden: true }],
+    ["last_verified_time", { lastVerifiedTime: { seconds: 1n } }],
     ["etag", { etag: "x" }],
     ["overrides", { overrides: { host: "other" } }],
   ])("says nothing of %s, which is not its operator's to say", (field, change) => {
@@ -169,7 +170,7 @@ describe("a new entry", () => {
     const read = `name kind protocol host port use_ssl url_base username password priority
       category directory tags settings enabled`.split(/\s+/);
     const refused = `id auth_scheme source availability availability_reason credential_state
-      service_id load version create_time update_time delete_time hidden etag overrides`.split(
+      service_id load version create_time update_time delete_time hidden last_verified_time etag overrides`.split(
       /\s+/,
     );
     expect(DownloadClientSchema.fields.map(({ name }) => name).sort()).toEqual(

@@ -23,7 +23,8 @@ beforeEach(async () => {
   fleet = await Fleet.start();
   client = new FakeQBittorrent();
   audit = recordedAudit();
-  tester = createEntryTester({ registry: fleet.registry, audit, clock: systemClock });
+  const { registry, signs } = fleet;
+  tester = createEntryTester({ registry, signs, audit, clock: systemClock });
 });
 
 const run = <Outcome>(command: Command<Outcome>) => fleet.registry.run(command);
@@ -137,6 +138,7 @@ describe("a test that finds", () => {
     const addressRule = createProbeRule(["10.0.0.0/8"]);
     tester = createEntryTester({
       registry: fleet.registry,
+      signs: fleet.signs,
       audit,
       clock: systemClock,
       addressRule,

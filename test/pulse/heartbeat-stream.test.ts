@@ -73,17 +73,17 @@ describe("a request", () => {
     expect(answers).toEqual(["lost UNKNOWN", "renewed 2", "renewed 3", "lost EXPIRED"]);
   });
 
-  it("cannot turn its own instance OFFLINE, nor say nothing by an unknown status", async () => {
+  it("may say that its instance lives and is OFFLINE, and nothing by an unknown status", async () => {
     const { leaseId } = await fleet.register(1);
     const { requests, next } = open();
-    requests.send({ leaseId, status: ServiceStatus.DEGRADED, statusReason: "stalled" });
-    await next();
+    requests.send({ leaseId, status: ServiceStatus.OFFLINE, statusReason: "no answer" });
+    expect(await next()).toBe("renewed 0");
     await settle();
-    for (const status of [ServiceStatus.OFFLINE, ServiceStatus.UNSPECIFIED, 99 as ServiceStatus]) {
+    for (const status of [ServiceStatus.PENDING, ServiceStatus.UNSPECIFIED, 99 as ServiceStatus]) {
       requests.send({ leaseId, status, statusReason: "other" });
       await next();
       await settle();
-      expect(fleet.status(1)).toBe("degraded: stalled");
+      expect(fleet.status(1)).toBe("offline: no answer");
     }
   });
 

@@ -123,6 +123,13 @@ describe("an instance that is given up", () => {
     ]);
   });
 
+  it("and says that it is OFFLINE has the whole of its lease: managers know", async () => {
+    const { record, ...rest } = lease(1);
+    holdings.release({ ...rest, record: { ...record, status: "offline", saidOffline: true } });
+    await clock.advance(10);
+    expect(releases()).toMatchObject([{ lapsesAt: 110_000, leaseExpiresAt: 110_000 }]);
+  });
+
   it("through our fault has its TTL, or as long as clients wait, and the grace", async () => {
     isOurFault = true;
     const [short, long] = [lease(1), lease(2)];

@@ -15,6 +15,7 @@ function lease(n: number, change: Partial<LiveLease> = {}): LiveLease {
     credited: false,
     reported: { status: "online", reason: "" },
     load: undefined,
+    verifiedAt: undefined,
     isChanging: false,
     ...change,
   };
@@ -40,6 +41,23 @@ it("another node learns load and last signs of life of what it does not hold its
   expect(own).toEqual(held(2));
 });
 
+it("another node learns when credentials were last accepted, the newest that anybody knows", () => {
+  const load = create(LoadSchema, { active: 2 });
+  const report = writeLeaseReport([
+    held(1, { load, verifiedAt: 5_000.4 }),
+    held(2, { verifiedAt: 6_000 }),
+    held(3, { load }),
+  ]);
+  const own = held(2, { verifiedAt: 7_000 });
+  const [one, two, three] = [lease(1), lease(2, { verifiedAt: 7_000 }), lease(3)];
+  readLeaseReport(report, lookUp(one, two, three));
+  expect(one).toMatchObject({ load, verifiedAt: 5_000 });
+  expect(two).toMatchObject({ verifiedAt: 7_000 });
+  expect(three).toMatchObject({ load, verifiedAt: undefined });
+  readLeaseReport(report, lookUp(own));
+  expect(own.verifiedAt).toBe(7_000);
+});
+
 it("a node tells of those alone whose streams it has", () => {
   const lost = held(2, {});
   lost.link = { name: "attached", stream: new RecordingStream(), hold: "lost" };
@@ -56,8 +74,8 @@ it("leases that are not known, and fields of a newer release, are passed over", 
   const one = lease(1);
   const report = [
     ["nobody's", 1],
-    ["lease-1", 7_000, { active: 3, temperature: 40 }, "more"],
+    ["lease-1", 7_000, { active: 3, temperature: 40 }, 6_000, "more"],
   ];
   readLeaseReport(JSON.stringify(report), lookUp(one));
-  expect(one).toMatchObject({ lastSeenAt: 7_000, load: { active: 3 } });
+  expect(one).toMatchObject({ lastSeenAt: 7_000, load: { active: 3 }, verifiedAt: 6_000 });
 });

@@ -140,13 +140,81 @@ describe("an instance that is OFFLINE and returns", () => {
   });
 });
 
+describe("an instance that says that it is OFFLINE", () => {
+  const REASON = "download client does not answer";
+  async function saysOffline() {
+    const service = await attached();
+    await a.beat(service.leaseId, service.stream, { status: "offline", statusReason: REASON });
+    await clock.advance(1_500);
+    expect(everywhere(1)).toEqual(Array(3).fill(`offline: ${REASON}`));
+    return service;
+  }
+
+  it("is held by its node, for as long as it heartbeats there", async () => {
+    const { id, leaseId, stream } = await saysOffline();
+    await beats(a, leaseId, stream, 60_000);
+    expect(holdingOf(id)?.nodeId).toBe(idOf(a));
+    expect(everywhere(1)).toEqual(Array(3).fill(`offline: ${REASON}`));
+    expect(reasons()).toEqual(["registered", "status reported"]);
+  });
+
+  it.each(["leaves it", "stays with one that is killed"])(
+    "is the same at the node that it comes to, if it %s",
+    async (how) => {
+      const { id, leaseId, stream } = await saysOffline();
+      const next = idOf(b);
+      if (how === "leaves it") a.engine.leases.streamBroke(stream, [leaseId]);
+      else a.kill();
+      await clock.advance(10_000);
+      await beats(b, leaseId, new RecordingStream(), 40_000);
+      expect(holdingOf(id)?.nodeId).toBe(next);
+      expect([b, c].map((node) => node.status(1))).toEqual(Array(2).fill(`offline: ${REASON}`));
+      expect(reasons()).toEqual(["registered", "status reported"]);
+      await b.beat(leaseId, new RecordingStream(), { status: "online" });
+      await clock.advance(1_500);
+      expect(c.status(1)).toBe("online: recovered");
+    },
+  );
+
+  it.each(["its stream breaks", "it is silent", "its node is killed"])(
+    "expires once if %s and nobody hears of it again",
+    async (how) => {
+      const { leaseId, stream } = await saysOffline();
+      if (how === "its stream breaks") a.engine.leases.streamBroke(stream, [leaseId]);
+      if (how === "its node is killed") a.kill();
+      await clock.advance(12_000);
+      expect(b.status(1)).toBe(`offline: ${REASON}`);
+      await clock.advance(20_000);
+      expect([b, c].map((node) => node.status(1))).toEqual(Array(2).fill("offline: expired"));
+      expect(reasons()).toEqual(["registered", "status reported", "expired"]);
+      expect(await b.beat(leaseId)).toEqual({ kind: "lost", reason: "expired" });
+    },
+  );
+});
+
+describe("when the credentials of an instance were last accepted", () => {
+  it("is known to the other nodes before long, and to the one that it registers with next", async () => {
+    const { id, leaseId, stream } = await attached();
+    await a.beat(leaseId, stream, { isVerified: true });
+    const at = clock.wallNow();
+    await clock.advance(6_000);
+    const record = (node: FleetNode) => node.engine.registry.catalog.service(id);
+    const known = (node: FleetNode) => {
+      const service = record(node);
+      return service && node.engine.leases.verifiedAt(service);
+    };
+    expect([a, b, c].map(known)).toEqual([at, at, at]);
+    expect(reasons()).toEqual(["registered"]);
+    await b.register(1);
+    await clock.advance(1_500);
+    expect([a, b, c].map((node) => record(node)?.verifiedAt)).toEqual([at, at, at]);
+  });
+});
+
 describe("what an instance says of itself", () => {
   it("is known to the node that it comes to next", async () => {
     const { leaseId, stream } = await attached();
-    a.engine.leases.renew(
-      { leaseId, status: "degraded", statusReason: "full", load: undefined },
-      stream,
-    );
+    await a.beat(leaseId, stream, { status: "degraded", statusReason: "full" });
     await clock.advance(1_500);
     await b.beat(leaseId);
     await clock.advance(100);

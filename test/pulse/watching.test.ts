@@ -214,10 +214,7 @@ describe("a message", () => {
     const open = watchEntries(fleet);
     await open.read();
     const load = create(LoadSchema, { active: 3 });
-    fleet.leases.renew(
-      { leaseId, status: "degraded", statusReason: "", load },
-      new RecordingStream(),
-    );
+    fleet.report({ leaseId, status: "degraded", load });
     await settle();
     await open.read();
     await fleet.clock.advance(16_000);

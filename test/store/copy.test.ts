@@ -31,7 +31,7 @@ const STORED: StoredRegistry = {
   stamp: "stamp-8",
   registryTimeMs: NOW,
   services: [
-    serviceRecord({ revision: 6n, leaseExpiresAt: NOW + 10 }),
+    serviceRecord({ revision: 6n, leaseExpiresAt: NOW + 10, verifiedAt: 7.5 }),
     serviceRecord({ id: "service-2", username: "", apiKey: "", secretHash: undefined }),
   ],
   entries: [
@@ -41,7 +41,7 @@ const STORED: StoredRegistry = {
       settings: { ratio: 1.5 },
       deletedAt: 1_767_225_600_001,
     }),
-    manualRecord({ revision: 7n }),
+    manualRecord({ revision: 7n, credentialState: "verified", verifiedAt: 8.5 }),
   ],
   tokens: [
     tokenRecord({ lastUsedAt: 1_767_225_600_003 }),
@@ -160,6 +160,7 @@ describePostgres("leases of a copy", () => {
     expect(await leaseAfter(alive)).toEqual(whole);
     expect(await leaseAfter({ ...alive, leaseCredited: true })).toEqual(whole);
     expect(await leaseAfter({ ...alive, status: "degraded" })).toEqual(whole);
+    expect(await leaseAfter({ ...alive, status: "offline", saidOffline: true })).toEqual(whole);
   });
 
   it("are not lengthened for an instance that is offline, nor revived where they had ended", async () => {

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { expect, it } from "vitest";
-import { newOperatorFields } from "../../src/core/entry.js";
+import { type EntryRecord, newOperatorFields } from "../../src/core/entry.js";
 import type { ServiceRecord } from "../../src/core/service.js";
 import type { TokenRecord } from "../../src/core/token.js";
 import { Secrets } from "../../src/lib/sealing.js";
@@ -45,9 +45,19 @@ async function insert(db: Kysely<Schema>, table: string, row: object): Promise<v
 const oldService = (change: Partial<ServiceRecord> = {}) =>
   serviceRecord({ tokenId: "", ...change });
 
-/** Rows without the columns that came with version 4. */
+/** Rows without the columns that came with version 5. */
+function serviceRowOf4(service: ServiceRecord) {
+  const { said_offline: _said, verified_at: _verified, ...row } = serviceRow(service, secrets);
+  return row;
+}
+function entryRowOf4(entry: EntryRecord) {
+  const { verified_at: _verified, ...row } = downloadClientRow(entry, secrets);
+  return row;
+}
+
+/** Rows without those that came with version 4, too. */
 function oldServiceRow(service: ServiceRecord): object {
-  const { approved: _approved, token_id: _tokenId, ...row } = serviceRow(service, secrets);
+  const { approved: _approved, token_id: _tokenId, ...row } = serviceRowOf4(service);
   return row;
 }
 
@@ -217,8 +227,7 @@ describeEngines("a registry of version 2", (engine) => {
     await insert(db, "clock", { ...OLD_CLOCK, rev: 1, stamp: "stamp-1" });
     const { services, entries, tokens, ...rest } = commit;
     for (const service of services) await insert(db, "services", oldServiceRow(service));
-    for (const entry of entries)
-      await insert(db, "download_clients", downloadClientRow(entry, secrets));
+    for (const entry of entries) await insert(db, "download_clients", entryRowOf4(entry));
     for (const token of tokens) await insert(db, "tokens", oldTokenRow(token));
     for (const row of changeLogRows({ ...commit, ...rest })) await insert(db, "change_log", row);
     await db.destroy();
@@ -259,5 +268,32 @@ describeEngines("a registry of version 2", (engine) => {
     const followed = await store.shared?.since({ revision: 1n, stamp: "stamp-1" });
     expect(followed?.commits.map(({ revision }) => revision)).toEqual([2n]);
     await expect(store.shared?.since({ revision: 0n, stamp: "" })).rejects.toThrow(/compacted/);
+  });
+});
+
+describeEngines("a registry of version 4", (engine) => {
+  it("keeps everything: nobody is OFFLINE by its own word, and when it was verified is not known", async () => {
+    const services = [
+      serviceRecord({ status: "offline", credentialState: "verified" }),
+      serviceRecord({ id: "service-2", approved: false }),
+    ];
+    const entries = [entryRecord(), manualRecord({ credentialState: "verified" })];
+    const place = await engine.place();
+    const db = place.connect();
+    await migrate(db, MIGRATIONS.slice(0, 4));
+    const { registry_time_ms: _, ...clock } = OLD_CLOCK;
+    await insert(db, "clock", { ...clock, rev: 1, stamp: "stamp-1" });
+    for (const service of services) await insert(db, "services", serviceRowOf4(service));
+    for (const entry of entries) await insert(db, "download_clients", entryRowOf4(entry));
+    await db.destroy();
+
+    const store = await place.open(KEY.toString("hex"));
+    expect(await store.load()).toMatchObject({ revision: 1n, services, entries });
+    const next = {
+      services: services.map((service) => ({ ...service, saidOffline: true, verifiedAt: 1.5 })),
+      entries: entries.map((entry) => ({ ...entry, verifiedAt: 2.5 })),
+    };
+    await store.commit(requestOf([commitOf(2n, next)]));
+    expect(await store.load()).toMatchObject({ revision: 2n, ...next });
   });
 });

@@ -211,17 +211,19 @@ describePostgres("a node that starts where none was alive", () => {
       { id: "broken" },
       { id: "gone", leaseActive: false },
       { id: "offline", status: "offline" },
+      { id: "says so", status: "offline", saidOffline: true },
     );
     await nodes.join(A);
     await nodes.hold(A.id, { claims: [claim("held"), claim("broken")], releases: [] });
     await nodes.hold(A.id, { claims: [], releases: [release("broken")] });
     await setTime(4_000, 60_000);
-    expect(await nodes.spare(ALLOWANCE)).toBe(3);
+    expect(await nodes.spare(ALLOWANCE)).toBe(4);
     const lapsesAt = async (id?: string) => (await holding(id))?.lapsesAt;
     // The pause itself counts as a second, once the node has joined.
     expect([await lapsesAt(), await lapsesAt("service-2"), await lapsesAt("broken")]).toEqual([
       23_000, 13_000, 23_000,
     ]);
+    expect(await lapsesAt("says so")).toBe(23_000);
     expect(await holding("held")).toMatchObject({ nodeId: A.id });
     expect([await lapsesAt("gone"), await lapsesAt("offline")]).toEqual([15_000.25, 15_000.25]);
   });
@@ -371,6 +373,7 @@ describePostgres("what is due", () => {
       { id: "released late", leaseExpiresAt: 100 },
       { id: "ended", leaseExpiresAt: 100, leaseActive: false },
       { id: "offline", leaseExpiresAt: 100, status: "offline" },
+      { id: "says so", leaseExpiresAt: 950, status: "offline", saidOffline: true },
     );
     await nodes.join(A);
     const released = ["released", "released late"];
@@ -384,7 +387,12 @@ describePostgres("what is due", () => {
     });
     await setTime(1_000);
     const due = await nodes.due();
-    expect(due.map(({ serviceId }) => serviceId)).toEqual(["released", "expired", "to the moment"]);
+    expect(due.map(({ serviceId }) => serviceId)).toEqual([
+      "released",
+      "expired",
+      "says so",
+      "to the moment",
+    ]);
     expect(due[0]?.holding).toEqual({
       leaseId: LEASE,
       nodeId: undefined,

@@ -54,7 +54,10 @@ describe("an entry comes back as it was", () => {
     ["with an override to no user alone", auto({ username: "" })],
     ["with credentials of any characters", auto({ username: '"\0\\', password: "😀\ud800€\n" })],
     ["that was deleted at the beginning of time", auto({}, { deletedAt: 0 })],
-    ["with credentials that were tried", auto({ password: "x" }, { credentialState: "verified" })],
+    [
+      "with credentials that were tried",
+      auto({ password: "x" }, { credentialState: "verified", verifiedAt: 1_767_225_600_000.5 }),
+    ],
     ["made by hand", manualRecord({}, { username: "u" })],
     ["made by hand, without credentials", manualRecord({}, { username: "", password: "" })],
     ["of a kind that nobody knows", manualRecord({}, { kind: "mine", protocol: "torrent" })],

@@ -41,6 +41,7 @@ describe("a flush", () => {
     lastSeenAt: 7,
     leaseExpiresAt: 8.5,
     leaseCredited: true,
+    verifiedAt: 6,
   };
 
   it("writes signs of life and registry time, and nothing else", async () => {

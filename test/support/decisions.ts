@@ -104,6 +104,7 @@ export function registerRequest(
     heldLeaseId: "",
     tokenId: "token-1",
     isAttached: () => false,
+    verifiedAt: (service) => service.verifiedAt,
     ...rest,
   };
 }

@@ -3,7 +3,7 @@ import { type RegisterRequest, register } from "../../src/core/registration.js";
 import type { Clock } from "../../src/lib/clock.js";
 import { type Engine, startEngine } from "../../src/pulse/engine.js";
 import { DEFAULT_HISTORY_POLICY } from "../../src/pulse/history.js";
-import type { HeartbeatOutcome } from "../../src/pulse/leases.js";
+import type { HeartbeatOutcome, HeartbeatReport } from "../../src/pulse/leases.js";
 import type { LeaseStream } from "../../src/pulse/live-lease.js";
 import { DEFAULT_WATCH_POLICY } from "../../src/pulse/watch-hub.js";
 import { registerRequest } from "./decisions.js";
@@ -65,7 +65,12 @@ export class FleetNode {
 
   /** Registers instance `n`, and resolves to its service as recorded. */
   async register(n: number, change: Partial<RegisterRequest> = {}) {
-    const request = registerRequest({ instanceId: `i${n}`, secretHash: `h${n}`, ...change });
+    const request = registerRequest({
+      instanceId: `i${n}`,
+      secretHash: `h${n}`,
+      verifiedAt: (service) => this.engine.leases.verifiedAt(service),
+      ...change,
+    });
     const outcome = this.engine.registry.run(
       register(request, (secret) => secret, { maxServices: 1_000_000 }),
     );
@@ -78,9 +83,11 @@ export class FleetNode {
   async beat(
     leaseId: string,
     stream: LeaseStream = new RecordingStream(),
+    said: Partial<HeartbeatReport> = {},
   ): Promise<HeartbeatOutcome> {
     const { leases } = this.engine;
-    const report = { leaseId, status: undefined, statusReason: "", load: undefined };
+    const silent = { status: undefined, statusReason: "", load: undefined, isVerified: false };
+    const report = { ...silent, ...said, leaseId };
     const outcome = leases.renew(report, stream);
     if (outcome.kind === "renewed" || outcome.reason !== "unknown") return outcome;
     await leases.catchUp();

@@ -1,9 +1,11 @@
 import { DEFAULT_LEASE_POLICY, type LeasePolicy } from "../../src/core/lease.js";
 import { type RegisterRequest, register } from "../../src/core/registration.js";
 import { RegistryTime } from "../../src/core/registry-time.js";
+import type { ServiceStatus } from "../../src/core/service.js";
+import { createEntrySigns, type EntrySigns } from "../../src/pulse/entry-signs.js";
 import { type Expiry, startExpiry } from "../../src/pulse/expiry.js";
 import { DEFAULT_HISTORY_POLICY, History, type HistoryPolicy } from "../../src/pulse/history.js";
-import { Leases } from "../../src/pulse/leases.js";
+import { type HeartbeatReport, Leases } from "../../src/pulse/leases.js";
 import type { LeaseStream } from "../../src/pulse/live-lease.js";
 import { startPresenceFlush } from "../../src/pulse/presence-flush.js";
 import { createRegistry, type Registry } from "../../src/pulse/registry.js";
@@ -40,6 +42,7 @@ export class Fleet {
   registry!: Registry;
   history!: History;
   leases!: Leases;
+  signs!: EntrySigns;
   watching!: Watching;
   expiry!: Expiry;
   flush!: { stop(): Promise<void> };
@@ -90,9 +93,11 @@ export class Fleet {
       registryNow,
       log,
     });
+    this.signs = createEntrySigns({ registry, leases: this.leases, clock });
     this.watching = startWatching({
       registry,
       leases: this.leases,
+      signs: this.signs,
       history,
       clock,
       policy: { ...DEFAULT_WATCH_POLICY, ...this.#options.watch },
@@ -119,7 +124,12 @@ export class Fleet {
 
   /** Registers instance `n`, and returns its service as recorded. */
   async register(n: number, change: Partial<RegisterRequest> = {}) {
-    const request = registerRequest({ instanceId: `i${n}`, secretHash: `h${n}`, ...change });
+    const request = registerRequest({
+      instanceId: `i${n}`,
+      secretHash: `h${n}`,
+      verifiedAt: (service) => this.leases.verifiedAt(service),
+      ...change,
+    });
     const outcome = this.registry.run(
       register(request, (secret) => secret, { maxServices: 1_000_000 }),
     );
@@ -130,10 +140,19 @@ export class Fleet {
   heartbeat(
     leaseId: string,
     stream: LeaseStream = new RecordingStream(),
-    status?: "online" | "degraded",
+    status?: ServiceStatus,
     statusReason = "",
   ) {
-    return this.leases.renew({ leaseId, status, statusReason, load: undefined }, stream);
+    return this.report({ leaseId, status, statusReason }, stream);
+  }
+
+  /** A heartbeat that may say more. */
+  report(
+    report: Partial<HeartbeatReport> & { readonly leaseId: string },
+    stream: LeaseStream = new RecordingStream(),
+  ) {
+    const silent = { status: undefined, statusReason: "", load: undefined, isVerified: false };
+    return this.leases.renew({ ...silent, ...report }, stream);
   }
 
   status(n: number): string {

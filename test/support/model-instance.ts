@@ -1,3 +1,4 @@
+import type { ServiceStatus } from "../../src/core/service.js";
 import { type Clock, sleep } from "../../src/lib/clock.js";
 import type { Random } from "../../src/lib/random.js";
 import { RecordingStream } from "./fleet.js";
@@ -15,6 +16,8 @@ export class ModelInstance {
   /** Where its heartbeats are acknowledged. */
   node: FleetNode | undefined;
   state: "alive" | "moving" | "leaving" | "silent" | "gone" = "gone";
+  /** How it is: it says so with the first heartbeat of each stream and lease, and when it changes. */
+  status: ServiceStatus = "online";
   #turn = 0;
   #living = Promise.resolve();
 
@@ -67,6 +70,7 @@ export class ModelInstance {
   }
 
   async #stayAt(node: FleetNode, stream: RecordingStream): Promise<void> {
+    let said: ServiceStatus | undefined;
     while (this.state === "alive") {
       if (this.leaseId === "") {
         const service = await this.#ask(node, stream, () =>
@@ -74,8 +78,11 @@ export class ModelInstance {
         );
         if (!service) return;
         this.leaseId = service.leaseId;
+        said = "online";
       }
-      const outcome = await this.#ask(node, stream, () => node.beat(this.leaseId, stream));
+      const { status } = this;
+      const news = status === said ? {} : { status, statusReason: `says ${status}` };
+      const outcome = await this.#ask(node, stream, () => node.beat(this.leaseId, stream, news));
       if (!outcome) return;
       if (outcome.kind === "lost") {
         // A Register of its own that it had given up may be carried out later.
@@ -84,6 +91,7 @@ export class ModelInstance {
         continue;
       }
       this.node = node;
+      said = status;
       const nextAt = this.clock.now() + this.ttlMs / 3;
       while (this.clock.now() < nextAt) {
         await sleep(this.clock, LOOK_MS);

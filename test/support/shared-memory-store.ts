@@ -1,7 +1,7 @@
 import type { AuditEntry } from "../../src/core/audit.js";
 import type { Commit } from "../../src/core/change.js";
 import type { EntryRecord } from "../../src/core/entry.js";
-import type { Holding, ServiceRecord } from "../../src/core/service.js";
+import { type Holding, isGone, type ServiceRecord } from "../../src/core/service.js";
 import type { TokenRecord } from "../../src/core/token.js";
 import type { Clock } from "../../src/lib/clock.js";
 import { NODE_TTL_MS } from "../../src/store/node-queries.js";
@@ -166,8 +166,8 @@ export class SharedDatabase {
     if (this.clock.now() - this.#advancedAt <= MAX_STEP_MS) return 0;
     let count = 0;
     for (const row of this.services.values()) {
-      const { ttlMs, lastSeenAt, leaseActive, status, leaseCredited } = row.record;
-      if (row.nodeId || !leaseActive || status === "offline" || leaseCredited) continue;
+      const { ttlMs, lastSeenAt, leaseActive, leaseCredited } = row.record;
+      if (row.nodeId || !leaseActive || isGone(row.record) || leaseCredited) continue;
       const lapsesAt = this.registryTimeMs + LONG_STEP_MS + Math.max(ttlMs, minTtlMs) + graceMs;
       setFree(row, { lapsesAt, leaseExpiresAt: lapsesAt, lastSeenAt });
       credit(row, true);
@@ -435,7 +435,7 @@ export class SharedMemoryStore implements Store, SharedStore {
         const holding = this.#database.holdingOf(record.id);
         const isDue =
           record.leaseActive &&
-          record.status !== "offline" &&
+          !isGone(record) &&
           nodeId === undefined &&
           holding &&
           holding.lapsesAt <= registryTimeMs;

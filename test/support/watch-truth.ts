@@ -16,6 +16,9 @@ import {
   type Truth,
 } from "./watch-recording.js";
 
+/** What is no change is not compared. */
+const NO_SIGNS = { load: undefined, verifiedAt: undefined };
+
 export type Topic = "entries" | "services";
 
 /** What some watcher should see of a topic. */
@@ -123,7 +126,7 @@ function momentOf(catalog: Catalog, point: PointOfHistory, parent: Moment | unde
     const { entry, service } = resolved;
     return [
       entry.id,
-      once(entry, service ?? entry, () => downloadClientOf(resolved, undefined, true)),
+      once(entry, service ?? entry, () => downloadClientOf(resolved, NO_SIGNS, true)),
     ];
   });
   const services = [...catalog.services()].map((service) => [
@@ -173,10 +176,11 @@ function textsOf<Item extends object>(
   );
 }
 
-/** All of an entry but its load, which is no change; without credentials unless they may be seen. */
+/** All of an entry but its load and when it was verified, which are no change; without credentials unless they may be seen. */
 export function entryText(entry: DownloadClient, withCredentials = true): string {
   const shown = clone(DownloadClientSchema, entry);
   delete shown.load;
+  delete shown.lastVerifiedTime;
   if (!withCredentials) {
     shown.username = "";
     shown.password = "";
