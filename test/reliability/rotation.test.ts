@@ -1,11 +1,11 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { startQBittorrent } from "../support/download-clients.js";
+import { startQBittorrent } from "../support/download-clients/real-clients.js";
 import { figure } from "../support/figures.js";
 import { LogIns, median, outcomeOf } from "../support/log-ins.js";
 import { type Members, monotonicNow } from "../support/members.js";
 import { isMissing } from "../support/missing.js";
 import { RotatingService, type Rotation } from "../support/rotating-service.js";
-import { freePort, Stack } from "../support/stack.js";
+import { Stack } from "../support/stack.js";
 
 const ROTATIONS = 10;
 const CHANGES_PER_SECOND = 120;
@@ -30,11 +30,7 @@ describe.skipIf(isMissing("qbittorrent-nox"))("a real qBittorrent", { timeout: 1
     const stack = await Stack.create();
     onTestFinished(() => stack.stop());
     const user = { username: "me", password: "the first password" };
-    const [client] = await Promise.all([
-      startQBittorrent(stack.group.directory, await freePort(), user),
-      stack.startPulse(),
-    ]);
-    onTestFinished(() => client.kill());
+    const [client] = await Promise.all([startQBittorrent(user), stack.startPulse()]);
     const service = await RotatingService.start(stack.group, {
       ...{ pulse: stack.url, token: await stack.token(), name: CLIENT, url: client.url },
       ...user,

@@ -1,16 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CredentialState, type DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
-import {
-  type RealClient,
-  refusedLogins,
-  startAria2,
-  startQBittorrent,
-  versionByEntry,
-} from "../support/download-clients.js";
+import { startAria2, startQBittorrent } from "../support/download-clients/real-clients.js";
 import { eventually } from "../support/eventually.js";
+import { versionByEntry } from "../support/manager-calls.js";
 import { isMissing } from "../support/missing.js";
 import { freePort, Stack } from "../support/stack.js";
 
@@ -25,11 +20,6 @@ beforeEach(async () => {
   stack = await Stack.create();
 });
 afterEach(() => stack.stop());
-
-const killAtEnd = (client: RealClient) => {
-  onTestFinished(() => client.kill());
-  return client;
-};
 
 /** Where nobody reaps orphans they stay as zombies, which are dead all the same. */
 function isAlive(pid: number): boolean {
@@ -58,18 +48,11 @@ function processesThatShow(secret: string): string[] {
 describe.skipIf(isMissing("qbittorrent-nox"))("qBittorrent", TEST_TIMEOUT, () => {
   const USER = { username: "me", password: "plain-secret & +more" };
 
-  async function start() {
-    const { directory } = stack.group;
-    const port = await freePort();
-    const start = async () => killAtEnd(await startQBittorrent(directory, port, USER));
-    return { directory, client: await start(), startAgain: start };
-  }
-
   const haulArgs = (url: string) => ["--kind", "qbittorrent", "--url", url];
   const haulEnv = (password: string) => ({ HAUL_USERNAME: USER.username, HAUL_PASSWORD: password });
 
   it("is listed with what a manager needs to log in", async () => {
-    const [{ client }] = await Promise.all([start(), stack.startPulse()]);
+    const [client] = await Promise.all([startQBittorrent(USER), stack.startPulse()]);
     const haul = await stack.startHaul("haul", haulArgs(client.url), haulEnv(USER.password));
     const entry = await stack.entryIs("haul", "ONLINE");
     expect(entry).toMatchObject({
@@ -83,12 +66,12 @@ describe.skipIf(isMissing("qbittorrent-nox"))("qBittorrent", TEST_TIMEOUT, () =>
   });
 
   it("with a wrong password is not registered, and bans nobody", async () => {
-    const [{ client, directory }] = await Promise.all([start(), stack.startPulse()]);
+    const [client] = await Promise.all([startQBittorrent(USER), stack.startPulse()]);
     const haul = await stack.startHaul("haul", haulArgs(client.url), haulEnv("plain-wrong"));
     const { detail } = await haul.line("haul.client-authentication-failed");
     expect(detail).toContain("until Haul is restarted");
     await new Promise((resolve) => setTimeout(resolve, 5_000)); // longer than the first backoffs
-    expect(await refusedLogins(directory)).toBe(1);
+    expect(await client.refusedLogins()).toBe(1);
     expect((await stack.entries()).size).toBe(0);
     expect(haul.stdout).not.toContain("plain-wrong");
     await haul.stop();
@@ -99,13 +82,13 @@ describe.skipIf(isMissing("qbittorrent-nox"))("qBittorrent", TEST_TIMEOUT, () =>
   });
 
   it("killed is DEGRADED, and ONLINE when it is back", async () => {
-    const [{ client, startAgain }] = await Promise.all([start(), stack.startPulse()]);
+    const [client] = await Promise.all([startQBittorrent(USER), stack.startPulse()]);
     await stack.startHaul("haul", haulArgs(client.url), haulEnv(USER.password));
     const before = await stack.entryIs("haul", "ONLINE");
     await client.kill();
     const degraded = await stack.entryIs("haul", "DEGRADED", NOTICED_MS);
     expect(degraded.availabilityReason).toBe("download client unreachable");
-    await startAgain();
+    await client.start();
     const back = await stack.entryIs("haul", "ONLINE", NOTICED_MS);
     expect(back.id).toBe(before.id);
     expect(await versionByEntry(back)).toBe(back.version);
@@ -125,7 +108,7 @@ describe.skipIf(isMissing("aria2c"))("aria2", TEST_TIMEOUT, () => {
     const haul = await stack.startHaul("haul", args, { HAUL_API_KEY: "an-rpc-secret" });
     await haul.line("haul.client-unreachable");
     expect((await stack.entries()).size).toBe(0);
-    killAtEnd(await startAria2(stack.group.directory, port, "an-rpc-secret"));
+    await startAria2({ port, password: "an-rpc-secret" });
     const entry = await stack.entryIs("haul", "ONLINE", NOTICED_MS);
     expect(await versionByEntry(entry)).toBe(entry.version);
   });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { startAria2 } from "../support/download-clients.js";
+import { startAria2 } from "../support/download-clients/real-clients.js";
 import { isMissing } from "../support/missing.js";
 import type { RunningProgram } from "../support/processes.js";
 import { freePort, Stack } from "../support/stack.js";
@@ -70,9 +70,7 @@ describe.skipIf(isMissing("aria2c"))("list-download-clients", () => {
   it("logs in to a real aria2 with what Pulse says and nothing else", {
     timeout: 60_000,
   }, async () => {
-    const port = await freePort();
-    const aria2 = await startAria2(stack.group.directory, port, "an-rpc-secret");
-    onTestFinished(() => aria2.kill());
+    const aria2 = await startAria2({ password: "an-rpc-secret" });
     await stack.startHaul("haul", ["--kind", "aria2", "--url", aria2.url], {
       HAUL_API_KEY: "an-rpc-secret",
     });
@@ -86,9 +84,7 @@ describe.skipIf(isMissing("aria2c"))("pilot", () => {
   it("keeps in step with Pulse, logs in to a real aria2, and starts while Pulse is down", {
     timeout: 90_000,
   }, async () => {
-    const port = await freePort();
-    const aria2 = await startAria2(stack.group.directory, port, "an-rpc-secret");
-    onTestFinished(() => aria2.kill());
+    const aria2 = await startAria2({ password: "an-rpc-secret" });
     const env = { CACHE_FILE: join(stack.group.directory, "pilot-clients") };
 
     const first = await startExample("pilot.ts", env);

@@ -2,14 +2,15 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { startQBittorrent, versionByEntry } from "../support/download-clients.js";
+import { startQBittorrent } from "../support/download-clients/real-clients.js";
 import { eventually } from "../support/eventually.js";
 import { figure } from "../support/figures.js";
 import { LogIns, median, outcomeOf } from "../support/log-ins.js";
+import { versionByEntry } from "../support/manager-calls.js";
 import { monotonicNow } from "../support/members.js";
 import { isMissing } from "../support/missing.js";
 import { seededRandom } from "../support/seeded-random.js";
-import { freePort, Stack } from "../support/stack.js";
+import { Stack } from "../support/stack.js";
 
 // `haul rotate-key`, and a manager that logs in all the time with what its watch said last.
 
@@ -195,11 +196,7 @@ describe.skipIf(isMissing("qbittorrent-nox"))("a real qBittorrent", { timeout: 1
   const USER = { username: "me", password: "the first password" };
 
   async function beside(env: Readonly<Record<string, string>> = {}, ...args: string[]) {
-    const [client] = await Promise.all([
-      startQBittorrent(stack.group.directory, await freePort(), USER),
-      stack.startPulse(),
-    ]);
-    onTestFinished(() => client.kill());
+    const [client] = await Promise.all([startQBittorrent(USER), stack.startPulse()]);
     await banNobody(client.url);
     const file = join(stack.group.directory, "password");
     await writeFile(file, `${USER.password}\n`, { mode: 0o640 });

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { type DownloadClient, type Watch, watchDownloadClients } from "../../src/client/index.js";
-import { versionByEntry } from "./download-clients.js";
 import { eventually } from "./eventually.js";
+import { versionByEntry } from "./manager-calls.js";
 import { monotonicNow } from "./members.js";
 import type { Stack } from "./stack.js";
 
