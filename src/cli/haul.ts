@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { detectCommand } from "./detect-command.js";
 import { probeCommand, runCommand } from "./haul-commands.js";
 import { createProgram, runProgram } from "./program.js";
 import { rotateKeyCommand } from "./rotate-command.js";
@@ -7,5 +8,9 @@ const program = createProgram(
   "haul",
   "The agent beside a download client: registers it with Pulse and keeps it alive there.",
 );
-program.addCommand(runCommand()).addCommand(probeCommand()).addCommand(rotateKeyCommand());
+program
+  .addCommand(runCommand())
+  .addCommand(probeCommand())
+  .addCommand(detectCommand())
+  .addCommand(rotateKeyCommand());
 await runProgram(program);
