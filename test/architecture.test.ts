@@ -41,6 +41,21 @@ function offenders(isWrong: (edge: Import) => boolean): string[] {
   return imports.filter(isWrong).map(({ file, to }) => `${file} imports ${to}`);
 }
 
+/** The files that are loaded with one, at once: neither for their types alone nor by `import()`. */
+function loadedBy(first: string): Set<string> {
+  const loaded = new Set([first]);
+  for (const file of loaded) {
+    const text = readFileSync(join(ROOT, file), "utf8");
+    for (const [, specifier = ""] of text.matchAll(
+      /^(?:import|export)(?! type\b)[^;]*?from "(\.[^"]+)"/gms,
+    )) {
+      const path = resolve(ROOT, dirname(file), specifier).replace(/\.js$/, ".ts");
+      if (sources.includes(path)) loaded.add(relative(ROOT, path));
+    }
+  }
+  return loaded;
+}
+
 const ROOMS = ["cli", "pulse", "haul", "client", "adapters", "store", "wire", "core", "lib"];
 
 /** What each room may import besides itself and packages. */
@@ -96,6 +111,14 @@ describe("packages", () => {
     const isDriver = ({ to }: { readonly to: string }) => to === "pg" || to.startsWith("kysely");
     expect(imports.some(isDriver)).toBe(true);
     expect(offenders(({ from, to }) => from !== "store" && isDriver({ to }))).toEqual([]);
+  });
+
+  it("a Haul without a configuration file loads neither zod nor yaml, which take memory", () => {
+    const loaded = loadedBy("src/cli/haul.ts");
+    expect(loaded).toContain("src/haul/haul.ts");
+    expect([...loaded].filter((file) => file.startsWith("src/haul/config/"))).toEqual([]);
+    const users = imports.filter(({ to }) => to === "zod" || to === "yaml");
+    expect(users.map(({ file }) => file).filter((file) => loaded.has(file))).toEqual([]);
   });
 
   it("core does no I/O: its rules run anywhere, and its tests need nothing", () => {

@@ -6,12 +6,12 @@ import {
   probeFrontedClient,
   startHaul,
 } from "../haul/index.js";
+import type { HostPort } from "../lib/host-port.js";
 import { addSecretOptions, readSecretAndFile } from "./credential-options.js";
 import { UsageError } from "./failure.js";
 import { createLogger } from "./logger.js";
 import {
   addSecurityOptions,
-  type HostPort,
   haulDataOption,
   haulNameOption,
   hostPortOption,

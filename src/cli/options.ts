@@ -2,6 +2,7 @@ import type { DescEnum } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkTlsOptions, parsePulseAddresses } from "../client/index.js";
 import { hostOf, isUnspecifiedHost } from "../lib/host.js";
+import { type HostPort, readHostPort } from "../lib/host-port.js";
 import { isNetwork } from "../lib/probe-address.js";
 import { UsageError } from "./failure.js";
 
@@ -10,23 +11,14 @@ export const DEFAULT_PULSE_URL = "http://127.0.0.1:9696";
 const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface HostPort {
-  /** Host name or IP address, an IPv6 address without brackets. */
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
-}
-
 /** Reads `127.0.0.1:9696` or `[::1]:9696`. */
 export function parseHostPort(text: string): HostPort {
-  const match = /^(?:\[([0-9a-fA-F:.]+(?:%\w+)?)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  if (host === undefined || port > 65_535)
+  const address = readHostPort(text);
+  if (!address)
     throw new InvalidArgumentError(
       "Give HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:9696 or [::1]:9696.",
     );
-  return { host, port };
+  return address;
 }
 
 /**

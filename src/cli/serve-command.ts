@@ -1,8 +1,8 @@
 import { Command, Option } from "commander";
+import type { HostPort } from "../lib/host-port.js";
 import { parseDuration, parseDurationOrNever } from "./duration.js";
 import { createLogger } from "./logger.js";
 import {
-  type HostPort,
   hostPortOption,
   type LogLevel,
   logLevelOption,

@@ -26,8 +26,14 @@ export function checkFrontedClient({ kind, url }: { readonly kind: string; reado
 
 /** @throws StartError that does not repeat the URL, which may hold a secret. */
 export function checkClientUrl(url: string, what: string): void {
+  const problem = clientUrlProblem(url);
+  if (problem) throw new StartError(`${what} ${problem}`);
+}
+
+/** What is wrong with the URL of a download client, for a sentence that begins with it; undefined: nothing. */
+export function clientUrlProblem(url: string): string | undefined {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  const problem = !/^https?:$/.test(parsed?.protocol ?? "")
+  return !/^https?:$/.test(parsed?.protocol ?? "")
     ? "is not an http or https URL: give one such as http://192.168.1.10:8080"
     : parsed?.username || parsed?.password
       ? "holds a user name or password: give these by themselves"
@@ -36,7 +42,6 @@ export function checkClientUrl(url: string, what: string): void {
         : parsed && isUnspecifiedHost(hostOf(parsed))
           ? "must name an address that others can reach, not the unspecified one: give the host's name or address"
           : undefined;
-  if (problem) throw new StartError(`${what} ${problem}`);
 }
 
 /**

@@ -1,5 +1,7 @@
 export type { Probe } from "../adapters/adapter.js";
 export type { ClientSettings } from "./client-settings.js";
+export type { ConfigWatchOptions, HaulConfig } from "./config/index.js";
+export { loadConfigReader } from "./config-reader.js";
 export { FRONTABLE_KINDS, type FrontedClient, probeFrontedClient } from "./fronted-client.js";
 export { type Haul, startHaul } from "./haul.js";
 export type { HaulOptions } from "./options.js";

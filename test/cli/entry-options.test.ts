@@ -34,5 +34,7 @@ describe("settings", () => {
   );
 
   test("a file that is not there is named", () =>
-    expect(readSettings("@/no/such/file")).rejects.toThrow("cannot read /no/such/file (ENOENT)"));
+    expect(readSettings("@/no/such/file")).rejects.toThrow(
+      "/no/such/file cannot be read (ENOENT)",
+    ));
 });

@@ -14,7 +14,9 @@ afterEach(() => rm(directory, { recursive: true }));
 
 test("a secret file that is missing or empty is named, with what to do", async () => {
   const missing = join(directory, "missing");
-  await expect(readSecretFile(missing)).rejects.toThrow(`cannot read ${missing} (ENOENT): check`);
+  await expect(readSecretFile(missing)).rejects.toThrow(
+    `${missing} cannot be read (ENOENT): check`,
+  );
   const empty = join(directory, "empty");
   await writeFile(empty, "\n");
   await expect(readSecretFile(empty)).rejects.toThrow(`${empty} is empty: put the secret into it`);

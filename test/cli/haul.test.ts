@@ -78,7 +78,7 @@ describe("usage", () => {
     ];
     const { code, stderr } = await group.run("haul", [...args, "--password-file", file]);
     expect(code).toBe(1);
-    expect(stderr).toBe(`haul: cannot read ${file} (ENOENT): check its path and permissions\n`);
+    expect(stderr).toBe(`haul: ${file} cannot be read (ENOENT): check its path and permissions\n`);
   });
 });
 

@@ -105,7 +105,7 @@ it("files are read, and named where they are wrong", async () => {
   const { certificate: cert, key } = client;
   expect(await tlsOf(await target(given))).toEqual({ ca: authority.ca, cert, key });
   const refused: [Partial<TargetOptions>, typeof CommandError | typeof UsageError, string][] = [
-    [{ ca: file("none") }, CommandError, `cannot read ${file("none")} (ENOENT)`],
+    [{ ca: file("none") }, CommandError, `${file("none")} cannot be read (ENOENT)`],
     [{ ca: file("client.key") }, CommandError, `${file("client.key")} holds no certificate`],
     [{ key: file("ca.crt") }, CommandError, `${file("ca.crt")} holds no private key`],
     [

@@ -105,7 +105,7 @@ describe("a command", () => {
   });
 
   test.each([
-    [["--ca", "/no/such/file"], 1, /cannot read \/no\/such\/file \(ENOENT\)/],
+    [["--ca", "/no/such/file"], 1, /\/no\/such\/file cannot be read \(ENOENT\)/],
     [["--ca", "package.json"], 1, /package\.json holds no certificate/],
     [["--pulse", "http://127.0.0.1:1", "--ca", "x"], 2, /give the address as https/],
     [["--pulse", "http://192.0.2.1"], 2, /plain text to another host.*--insecure/],
