@@ -10,6 +10,9 @@ const REFUSALS: readonly (readonly [RegExp, () => ProbeError])[] = [
   [/^External internet access denied/i, addressRefused],
 ];
 
+/** What it may say that it asks for: some of it only versions that are too old. */
+const WAYS_IN: ReadonlySet<unknown> = new Set(["apikey", "badkey", "login", "None"]);
+
 export interface SabnzbdCall {
   /** Of the API; its field `name` may be a file. */
   readonly fields: Readonly<Record<string, string | File>>;
@@ -71,7 +74,7 @@ function askWayIn(url: string, call: HttpCaller, signal: AbortSignal): Promise<H
 
 function tellsWayIn({ status, text }: HttpAnswer): boolean {
   const reply = parseJson(text);
-  return status === 200 && isObject(reply) && typeof reply.auth === "string";
+  return status === 200 && isObject(reply) && WAYS_IN.has(reply.auth);
 }
 
 function refusalOf(text: string): ProbeError | undefined {

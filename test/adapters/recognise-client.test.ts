@@ -1,7 +1,7 @@
 import type { RequestListener } from "node:http";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { CALL_TIMEOUT_MS } from "../../src/adapters/http-call.js";
-import { recogniseClient } from "../../src/adapters/probe.js";
+import { isProbeable, recogniseClient } from "../../src/adapters/probe.js";
 import { startApi } from "../../src/haul/api.js";
 import { systemClock } from "../../src/lib/clock.js";
 import { eventually } from "../support/eventually.js";
@@ -55,7 +55,8 @@ describe("a download client is recognised", () => {
     const sabnzbd = new FakeSabnzbd();
     const url = await serve(sabnzbd.listener);
     expect(await recognise(`${url}/base`)).toBe("sabnzbd");
-    expect(sabnzbd.urls).toEqual(["/base/api"]);
+    const atApi = sabnzbd.urls.filter((url) => url.includes("/api"));
+    expect(atApi).toEqual(["/base/api"]);
     expect(sabnzbd.warnings).toBe(0);
   });
 
@@ -63,6 +64,26 @@ describe("a download client is recognised", () => {
     const sabnzbd = new FakeSabnzbd();
     sabnzbd.lockedOut = "Access denied - Hostname verification failed: https://x";
     expect(await recognise(`${await serve(sabnzbd.listener)}/base`)).toBe("sabnzbd");
+  });
+
+  it.runIf(isProbeable("transmission"))("Transmission, which counts each question", async () => {
+    let asked = 0;
+    const url = await serve((_, response) => {
+      asked += 1;
+      response.setHeader("server", "Transmission");
+      response.setHeader("www-authenticate", 'Basic realm="Transmission"');
+      reply(response, 401, "<h1>401: Unauthorized</h1>");
+    });
+    expect(await recognise(url)).toBe("transmission");
+    expect(asked).toBe(1);
+  });
+
+  it.runIf(isProbeable("nzbget"))("NZBGet", async () => {
+    const url = await serve((_, response) => {
+      response.setHeader("www-authenticate", 'Basic realm="NZBGet"');
+      reply(response, 401, "");
+    });
+    expect(await recognise(url)).toBe("nzbget");
   });
 
   it("Haul", async () => {

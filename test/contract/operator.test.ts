@@ -665,11 +665,11 @@ describeContract(({ protocol, start }) => {
     });
 
     it("tries nothing with a kind that Pulse cannot log in to", async () => {
-      const { id } = await makeEntry({ kind: "deluge" });
+      const { id } = await makeEntry({ kind: "rtorrent" });
       const before = await list();
       const reply = await test(id);
       expect(reply.outcome).toBe(TestOutcome.UNSUPPORTED_KIND);
-      expect(reply.message).toContain("deluge");
+      expect(reply.message).toContain("rtorrent");
       expect(await list()).toEqual(before);
     });
 
