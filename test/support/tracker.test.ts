@@ -60,14 +60,14 @@ describe("the tracker", () => {
     expect(await announce("127.0.0.2", query(6881))).toEqual(answer());
     expect(await announce("127.0.0.3", query(257))).toEqual(answer(127, 0, 0, 2, 26, 225));
     expect(await announce("127.0.0.2", query(6881))).toEqual(answer(127, 0, 0, 3, 1, 1));
-    expect(tracker.peers(HASH)).toEqual(["127.0.0.2:6881", "127.0.0.3:257"]);
+    expect(tracker.peers).toEqual(["127.0.0.2:6881", "127.0.0.3:257"]);
   });
 
   it("forgets one that stops", async () => {
     const { tracker, announce, query } = await start();
     await announce("127.0.0.2", query(6881));
     await announce("127.0.0.2", query(6881, "&event=stopped"));
-    expect(tracker.peers(HASH)).toEqual([]);
+    expect(tracker.peers).toEqual([]);
   });
 
   it("says what is no announce", async () => {

@@ -6,8 +6,8 @@ import { bencode } from "./bencode.js";
 export interface Tracker {
   /** For a torrent's `announce`. */
   readonly announceUrl: string;
-  /** Addresses, as `127.0.0.2:6881`, of those that share the torrent of that info hash. */
-  peers(infoHash: Uint8Array): readonly string[];
+  /** Addresses, as `127.0.0.2:6881`, of those that share a torrent. */
+  readonly peers: readonly string[];
   close(): void;
 }
 
@@ -43,7 +43,9 @@ export async function startTracker(): Promise<Tracker> {
   const { port } = server.address() as AddressInfo;
   return {
     announceUrl: `http://127.0.0.1:${port}/announce`,
-    peers: (infoHash) => [...(torrents.get(Buffer.from(infoHash).toString("hex")) ?? [])],
+    get peers() {
+      return [...torrents.values()].flatMap((peers) => [...peers]);
+    },
     close() {
       server.close();
       server.closeAllConnections();
