@@ -10,7 +10,7 @@ const HEAD = ` The download clients that "haul detect" found on this host.
 /**
  * The configuration of a Haul for these clients. One of which something is missing is
  * switched off, and a comment says what to do.
- * @param secretFileOf where the secret of a client is to be found
+ * @param secretFileOf where the secret of a client is to be found, seen from the configuration
  */
 export function configText(
   clients: readonly DetectedClient[],

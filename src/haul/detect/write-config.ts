@@ -21,9 +21,13 @@ export async function writeConfig(
   clients: readonly DetectedClient[],
   { isForced }: { readonly isForced: boolean },
 ): Promise<WrittenConfig> {
-  const secretFileOf = ({ name }: DetectedClient) => join(dirname(path), "secrets", name);
+  const directory = dirname(path);
+  /** As the configuration names it, so that both can be moved together. */
+  const secretFileOf = ({ name }: DetectedClient) => join("secrets", name);
   const secrets = clients.flatMap((client) =>
-    client.secret === undefined ? [] : [{ file: secretFileOf(client), text: `${client.secret}\n` }],
+    client.secret === undefined
+      ? []
+      : [{ file: join(directory, secretFileOf(client)), text: `${client.secret}\n` }],
   );
   const config = { file: path, text: configText(clients, secretFileOf) };
   if (!isForced) for (const { file } of [config, ...secrets]) await refuseIfThere(file);

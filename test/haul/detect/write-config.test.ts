@@ -46,7 +46,7 @@ describe("a configuration that is written", () => {
           name: "aria2",
           kind: "aria2",
           url: "http://127.0.0.1:6800",
-          api_key_file: secretFile("aria2"),
+          api_key_file: "secrets/aria2",
           download_directory: "/dl",
           enabled: true,
         },
@@ -67,7 +67,7 @@ describe("a configuration that is written", () => {
     const text = await readFile(output, "utf8");
     expect(text).toContain(
       [
-        `    password_file: ${secretFile("qbittorrent")}`,
+        "    password_file: secrets/qbittorrent",
         "    # qBittorrent needs its password, of which /home/me/qBittorrent.conf has only a hash.",
         "    # Write it into that file (chmod 600), and then say true here.",
         "    enabled: false",
