@@ -6,6 +6,13 @@ export class CommandError extends Error {
   override readonly name = "CommandError";
 }
 
+/** Several things are wrong at once: each has a line. */
+export class ListedError extends CommandError {
+  constructor(readonly lines: readonly string[]) {
+    super(lines.join("; "));
+  }
+}
+
 /** What was typed does not fit together, which only the command itself can see. */
 export class UsageError extends Error {
   override readonly name = "UsageError";

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { detectCommand } from "./detect-command.js";
-import { probeCommand, runCommand } from "./haul-commands.js";
+import { probeCommand } from "./haul-probe-command.js";
+import { runCommand } from "./haul-run-command.js";
 import { createProgram, runProgram } from "./program.js";
 import { rotateKeyCommand } from "./rotate-command.js";
 

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
-import { failureSentence, UsageError } from "./failure.js";
+import { failureSentence, ListedError, UsageError } from "./failure.js";
 
 /** Exit codes of every command: 0 done, 1 failed, 2 wrong usage. */
 const FAILED = 1;
@@ -32,7 +32,8 @@ export async function runProgram(program: Command): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : WRONG_USAGE; // it has said so itself
       return;
     }
-    process.stderr.write(`${program.name()}: ${failureSentence(error)}\n`);
+    const lines = error instanceof ListedError ? error.lines : [failureSentence(error)];
+    for (const line of lines) process.stderr.write(`${program.name()}: ${line}\n`);
     process.exit(error instanceof UsageError ? WRONG_USAGE : FAILED); // whatever is half started
   }
 }
