@@ -1,7 +1,14 @@
 import type { HttpCaller } from "./http-call.js";
 
 /** The kinds of download client that can be spoken to. */
-export type ProbeableKind = "aria2" | "deluge" | "haul" | "qbittorrent" | "sabnzbd";
+export type ProbeableKind =
+  | "aria2"
+  | "deluge"
+  | "haul"
+  | "nzbget"
+  | "qbittorrent"
+  | "sabnzbd"
+  | "transmission";
 
 /** A download client and how to log in to it. */
 export interface ClientTarget {

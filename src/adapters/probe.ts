@@ -11,9 +11,11 @@ import { ARIA2 } from "./aria2.js";
 import { DELUGE } from "./deluge.js";
 import { HAUL } from "./haul.js";
 import { createHttpClient, type HttpClientOptions } from "./http-call.js";
+import { NZBGET } from "./nzbget.js";
 import { QBITTORRENT } from "./qbittorrent.js";
 import { SABNZBD } from "./sabnzbd.js";
 import { withTimeLimit } from "./time-limit.js";
+import { TRANSMISSION } from "./transmission.js";
 
 /** For all exchanges of a probe; whoever promises an answer within 15 s has one to tell. */
 export const PROBE_TIMEOUT_MS = 14_000;
@@ -22,8 +24,10 @@ const KINDS: Readonly<Record<ProbeableKind, ClientKind>> = {
   aria2: ARIA2,
   deluge: DELUGE,
   haul: HAUL,
+  nzbget: NZBGET,
   qbittorrent: QBITTORRENT,
   sabnzbd: SABNZBD,
+  transmission: TRANSMISSION,
 };
 
 /** Whether there is a way to ask a download client of this kind. */

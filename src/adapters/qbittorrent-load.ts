@@ -14,6 +14,8 @@ export interface SyncedLoad {
   readonly rid: number;
   /** Takes an answer of sync/maindata; false if it is none. */
   take(answer: string): boolean;
+  /** Whether the last answer was everything: the first of a session, or of a new start. */
+  readonly isWhole: boolean;
   /** Begins anew, as a new session does. */
   forget(): void;
   load(): ClientLoad;
@@ -25,6 +27,7 @@ export interface SyncedLoad {
  */
 export function createSyncedLoad(): SyncedLoad {
   let rid = 0;
+  let isWhole = false;
   const states = new Map<string, string>();
   let server: Record<string, unknown> = {};
 
@@ -41,10 +44,14 @@ export function createSyncedLoad(): SyncedLoad {
     get rid() {
       return rid;
     },
+    get isWhole() {
+      return isWhole;
+    },
     take(answer) {
       const data = parseJson(answer);
       if (!isObject(data) || !Number.isSafeInteger(data.rid)) return false;
-      if (data.full_update === true) forget();
+      isWhole = data.full_update === true;
+      if (isWhole) forget();
       rid = Number(data.rid);
       if (isObject(data.server_state)) server = { ...server, ...data.server_state };
       if (isObject(data.torrents))

@@ -1,105 +1,70 @@
-import {
-  type Adapter,
-  type ClientKind,
-  type ClientTarget,
-  type Probe,
-  ProbeError,
-} from "./adapter.js";
-import type { HttpAnswer, HttpCaller } from "./http-call.js";
-import { text } from "./json.js";
+import { type Adapter, type ClientKind, type ClientTarget, ProbeError } from "./adapter.js";
+import type { HttpCaller } from "./http-call.js";
+import { infoHash } from "./info-hash.js";
+import { path } from "./json.js";
 import { createSyncedLoad, MAX_SYNC_BYTES } from "./qbittorrent-load.js";
-import { requireVersion } from "./version.js";
+import { createQBittorrentSession, notQBittorrent } from "./qbittorrent-session.js";
 
-/** The first version with this API. */
-const MIN_VERSION = "4.1";
-
-/** How we are let in. No cookie: the client has set none. */
-interface Session {
-  readonly cookie: string;
-  /** `open`: it lets in whoever calls from our address and looks at no password. */
-  readonly by: "login" | "open";
-}
-
-/**
- * qBittorrent by its Web API. It bans an address after a few bad logins, so a
- * session is kept as long as it holds, and the password is sent only to what has
- * shown to be a qBittorrent that wants one.
- */
+/** qBittorrent by its Web API. */
 function createQBittorrentAdapter(target: ClientTarget, call: HttpCaller): Adapter {
-  const base = `${target.url.replace(/\/+$/, "")}/api/v2`;
+  const session = createQBittorrentSession(target, call);
   const synced = createSyncedLoad();
-  let session: Session | undefined;
+  let downloadDirectory: string | undefined;
 
-  async function get(path: string, signal: AbortSignal, maxBytes?: number): Promise<HttpAnswer> {
-    const cookie = session?.cookie;
-    const headers: Record<string, string> = cookie ? { cookie } : {};
-    return call(`${base}${path}`, { headers, ...(maxBytes && { maxBytes }) }, signal);
+  const enter = (signal: AbortSignal) => session.enter(signal, synced.forget);
+
+  async function askDirectory(signal: AbortSignal): Promise<string | undefined> {
+    const { status, text } = await session.get("/app/defaultSavePath", signal);
+    return status === 200 ? path(text) : undefined;
   }
 
-  /** The version if we are let in, undefined if we are not. */
-  async function askVersion(signal: AbortSignal): Promise<string | undefined> {
-    const answer = await get("/app/version", signal);
-    if (isRefusal(answer)) return undefined;
-    const version = text(answer.text.trim());
-    if (answer.status !== 200 || !version || !/^v?\d+\.\d/.test(version)) throw notQBittorrent();
-    // Let in without a session: keep the one that came with this, or each probe makes another.
-    session ??= { cookie: answer.cookies, by: "open" };
-    return version.replace(/^v/, "");
-  }
-
-  async function logIn(signal: AbortSignal): Promise<void> {
-    const { username, secret } = target;
-    if (!username && !secret)
-      throw new ProbeError(
-        "authentication-failed",
-        "qBittorrent wants a login: give its user name and password",
-      );
-    const body = new URLSearchParams({ username: username ?? "", password: secret ?? "" });
-    const answer = await call(`${base}/auth/login`, { method: "POST", body }, signal);
-    if (/banned/i.test(answer.text) && isRefusal(answer)) throw banned();
-    // 5.2 refuses with 401 and accepts with 204; those before say it in the body.
-    if (isRefusal(answer) || answer.text.startsWith("Fails")) throw refused();
-    const isAccepted = answer.status === 204 || answer.text.trim() === "Ok.";
-    if (!isAccepted || !answer.cookies) throw notQBittorrent();
-    session = { cookie: answer.cookies, by: "login" };
-  }
-
-  /** The version, with a session that holds. */
-  async function enter(signal: AbortSignal): Promise<string> {
-    const version = await askVersion(signal);
-    if (version !== undefined) return version;
-    // The session is over: a restart of qBittorrent, or an hour without a word.
-    session = undefined;
-    synced.forget();
-    await logIn(signal);
-    const after = await askVersion(signal);
-    if (after === undefined) throw refusedSession();
-    return after;
+  async function isThere(hash: string, signal: AbortSignal): Promise<boolean> {
+    const { text } = await session.get(`/torrents/info?hashes=${hash}`, signal);
+    return text.includes(hash);
   }
 
   return {
-    async probe(signal): Promise<Probe> {
+    async probe(signal) {
       const version = await enter(signal);
-      requireVersion("qBittorrent", version, MIN_VERSION);
-      const answer = await get(`/sync/maindata?rid=${synced.rid}`, signal, MAX_SYNC_BYTES);
+      const answer = await session.get(`/sync/maindata?rid=${synced.rid}`, signal, MAX_SYNC_BYTES);
       if (answer.status !== 200 || !synced.take(answer.text)) throw notQBittorrent();
+      if (synced.isWhole) downloadDirectory = await askDirectory(signal);
       return {
         outcome: "ok",
         message: `qBittorrent ${version} answers`,
         version,
         load: synced.load(),
-        credentials: session?.by === "login" ? "accepted" : "not-asked",
+        ...(downloadDirectory && { downloadDirectory }),
+        credentials: session.asksForLogin ? "accepted" : "not-asked",
       };
     },
     /** Sessions stay, and with them ours. */
-    async changeSecret(next, signal): Promise<void> {
-      requireVersion("qBittorrent", await enter(signal), MIN_VERSION);
+    async changeSecret(next, signal) {
+      await enter(signal);
       const body = new URLSearchParams({ json: JSON.stringify({ web_ui_password: next }) });
-      const headers: Record<string, string> = session?.cookie ? { cookie: session.cookie } : {};
-      const request = { method: "POST", headers, body } as const;
-      const answer = await call(`${base}/app/setPreferences`, request, signal);
-      if (answer.status !== 200)
-        throw new ProbeError("unreachable", `it answers HTTP ${answer.status} to a new password`);
+      const { status } = await session.post("/app/setPreferences", body, signal);
+      if (status !== 200)
+        throw new ProbeError("unreachable", `it answers HTTP ${status} to a new password`);
+    },
+    /** It tells no id, so a torrent is one that we can tell the id of. */
+    async add({ fileName, content, category, directory }, signal) {
+      const hash = infoHash(content);
+      if (hash === undefined) throw notVersion1();
+      await enter(signal);
+      const form = new FormData();
+      form.set("torrents", new Blob([content], { type: "application/x-bittorrent" }), fileName);
+      if (category) form.set("category", category);
+      if (directory) {
+        form.set("savepath", directory);
+        form.set("autoTMM", "false"); // or its category says where
+      }
+      form.set("paused", "false"); // until 4.6
+      form.set("stopped", "false"); // from 5.0 on
+      const { status, text } = await session.post("/torrents/add", form, signal);
+      const isTaken = status >= 200 && status < 300 && !text.startsWith("Fails");
+      // It says no to what it has already, as to what it cannot read.
+      if (!isTaken && !(await isThere(hash, signal))) throw notTaken(status);
+      return hash;
     },
   };
 }
@@ -113,34 +78,16 @@ export const QBITTORRENT: ClientKind = {
   },
 };
 
-function isRefusal({ status }: HttpAnswer): boolean {
-  return status === 401 || status === 403;
-}
-
-function refused(): ProbeError {
+function notVersion1(): ProbeError {
   return new ProbeError(
-    "authentication-failed",
-    "qBittorrent refuses the user name or password: check both against its Web UI settings",
+    "unreachable",
+    "that is no torrent of version 1, the only ones that are added to a qBittorrent: give such a one",
   );
 }
 
-function banned(): ProbeError {
+function notTaken(status: number): ProbeError {
   return new ProbeError(
-    "banned",
-    "qBittorrent has banned this address after too many failed logins: restart qBittorrent, or wait until the ban ends, and check user name and password",
-  );
-}
-
-function refusedSession(): ProbeError {
-  return new ProbeError(
-    "authentication-failed",
-    "qBittorrent accepts the login but not its session: give its own URL rather than a proxy's",
-  );
-}
-
-function notQBittorrent(): ProbeError {
-  return new ProbeError(
-    "wrong-kind",
-    `what answers there is not qBittorrent ${MIN_VERSION} or newer: check the URL`,
+    "unreachable",
+    `qBittorrent does not take the torrent (HTTP ${status}): check that the file is whole`,
   );
 }

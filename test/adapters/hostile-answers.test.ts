@@ -11,7 +11,15 @@ import { probeOnce, serve } from "./fake-client.js";
 
 // Whatever answers, a probe ends with an outcome, tells no secret, and has no side effect.
 
-const KINDS: readonly ProbeableKind[] = ["aria2", "deluge", "haul", "qbittorrent", "sabnzbd"];
+const KINDS: readonly ProbeableKind[] = [
+  "aria2",
+  "deluge",
+  "haul",
+  "nzbget",
+  "qbittorrent",
+  "sabnzbd",
+  "transmission",
+];
 const SECRET = "plain-secret";
 const target = (kind: ProbeableKind, url: string) => ({
   kind,

@@ -6,11 +6,14 @@ import { ManualClock } from "../support/manual-clock.js";
 import { probeOnce, reply, serve } from "./fake-client.js";
 
 describe("isProbeable", () => {
-  it.each(["aria2", "deluge", "haul", "qbittorrent", "sabnzbd"])("%s is", (kind) => {
-    expect(isProbeable(kind)).toBe(true);
-  });
+  it.each(["aria2", "deluge", "haul", "nzbget", "qbittorrent", "sabnzbd", "transmission"])(
+    "%s is",
+    (kind) => {
+      expect(isProbeable(kind)).toBe(true);
+    },
+  );
 
-  it.each(["transmission", "", "Aria2", "constructor", "__proto__"])("%j is not", (kind) => {
+  it.each(["rtorrent", "", "Aria2", "constructor", "__proto__"])("%j is not", (kind) => {
     expect(isProbeable(kind)).toBe(false);
   });
 });
