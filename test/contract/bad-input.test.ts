@@ -70,7 +70,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
       instanceId: "a b",
       serviceApiKey: "a\nb",
       requestedTtl: { seconds: 1n, nanos: 0 },
-      status: 3,
+      status: 4,
     };
     expect((await failure(clients.registry.register(request))).fields).toEqual([
       "service.name",

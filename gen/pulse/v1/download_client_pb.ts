@@ -268,10 +268,10 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
 
   /**
    * When the client last accepted `username` and `password`, as far as Pulse was
-   * told: by a Register or a Heartbeat that says VERIFIED, or by
-   * TestDownloadClient. Absent: never, since they are what they are. Like `load`
-   * it is kept in memory between changes and is no change itself; after a
-   * restart of Pulse it may be that of the last change.
+   * told: by a Register (unless that says OFFLINE, too) or a Heartbeat that says
+   * VERIFIED, or by TestDownloadClient. Absent: never, since they are what they are,
+   * or they are REJECTED. Like `load` it is kept in memory between changes and is no
+   * change itself; after a restart of Pulse it may be older.
    *
    * @generated from field: google.protobuf.Timestamp last_verified_time = 31;
    */

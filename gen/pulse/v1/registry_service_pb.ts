@@ -261,8 +261,9 @@ export type HeartbeatRequest = Message<"pulse.v1.HeartbeatRequest"> & {
 
   /**
    * VERIFIED: the credentials that were registered have been accepted since the
-   * heartbeat before, which sets DownloadClient.last_verified_time. Anything else
-   * changes nothing: Register when the credentials or their state change.
+   * heartbeat before, which sets DownloadClient.last_verified_time. Anything else,
+   * or VERIFIED of credentials that are REJECTED, changes nothing: Register when the
+   * credentials or their state change.
    *
    * @generated from field: pulse.v1.CredentialState credential_state = 7;
    */
