@@ -11,6 +11,7 @@ export { InvalidRequestError } from "./failure.js";
 export type { Identity } from "./identity.js";
 export { readOrCreateIdentity } from "./identity.js";
 export { checkRegistrationOptions } from "./options.js";
+export { toManagerPath } from "./path-mapping.js";
 export { registerWithRetry, startRegistration } from "./register.js";
 export type {
   Grant,
