@@ -168,6 +168,8 @@ const SPEC_FIELDS: Readonly<Record<keyof ServiceSpec, string | undefined>> = {
   capabilities: "capabilities",
   metadata: "metadata",
   protocol: "protocol",
+  downloadDirectory: "download_directory",
+  pathMappings: "path_mappings",
 };
 
 /** Which of its fields a service has changed, not to what. */

@@ -2,6 +2,7 @@ import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import { parseEndpoint } from "./endpoint.js";
 import type { Access, OperatorFields, Target } from "./entry.js";
 import type { FieldViolation } from "./errors.js";
+import { checkFilePlaces } from "./file-places.js";
 import { KIND_RULE } from "./kinds.js";
 import { checkText, NAME_RULE, type TextRule } from "./text.js";
 
@@ -162,5 +163,6 @@ export function checkTarget<Fields extends Partial<Target>>(
 ): Fields {
   if (fields.kind !== undefined)
     checkText(violations, `${path}.kind`, fields.kind, { ...KIND_RULE, min: 1 });
+  checkFilePlaces(violations, path, fields);
   return checkAccess(violations, path, fields);
 }

@@ -65,15 +65,13 @@ export function patchedOrigin(
 }
 
 function serviceOwned(path: string): string {
-  return path === "kind" || path === "protocol"
-    ? `${path} of an AUTO entry belongs to its service and cannot be changed here`
-    : `${path} of an AUTO entry belongs to its service: use overrides.${path}`;
+  return ACCESS_FIELDS.has(path)
+    ? `${path} of an AUTO entry belongs to its service: use overrides.${path}`
+    : `${path} of an AUTO entry belongs to its service and cannot be changed here`;
 }
 
-/** Fields that only a MANUAL entry's operator owns, by their path in the contract. */
-const TARGET_FIELDS: ReadonlyMap<string, keyof Target> = new Map([
-  ["kind", "kind"],
-  ["protocol", "protocol"],
+/** Fields that the operator of an AUTO entry may override, by their path in the contract. */
+const ACCESS_FIELDS: ReadonlyMap<string, keyof Access> = new Map([
   ["host", "host"],
   ["port", "port"],
   ["use_ssl", "useSsl"],
@@ -82,13 +80,23 @@ const TARGET_FIELDS: ReadonlyMap<string, keyof Target> = new Map([
   ["password", "password"],
 ]);
 
+/** Fields that only a MANUAL entry's operator owns. */
+const TARGET_FIELDS: ReadonlyMap<string, keyof Target> = new Map<string, keyof Target>([
+  ...ACCESS_FIELDS,
+  ["kind", "kind"],
+  ["protocol", "protocol"],
+  ["download_directory", "downloadDirectory"],
+  ["path_mappings", "pathMappings"],
+]);
+
 /** What was tried with one of these is not proven with another. */
-const ACCESS_PATHS: ReadonlySet<string> = new Set(
-  [...TARGET_FIELDS.keys()].flatMap((path) => [path, `overrides.${path}`]).concat("overrides"),
-);
+const PROVEN_PATHS: ReadonlySet<string> = new Set([
+  ...["kind", "protocol", "overrides"],
+  ...[...ACCESS_FIELDS.keys()].flatMap((path) => [path, `overrides.${path}`]),
+]);
 
 export function touchesAccess(path: string): boolean {
-  return ACCESS_PATHS.has(path);
+  return PROVEN_PATHS.has(path);
 }
 
 /** Whether two states of an entry differ in what a path names. */
@@ -97,10 +105,13 @@ export function differs(a: EntryRecord, b: EntryRecord, path: string): boolean {
 }
 
 function valueAt({ origin, ...fields }: EntryRecord, path: string): unknown {
-  const field = TARGET_FIELDS.get(path.replace(/^overrides\./, ""));
   if (origin.source === "auto") {
     if (path === "overrides") return Object.entries(origin.overrides).sort();
-    if (field) return origin.overrides[field as keyof Access];
-  } else if (field) return origin.target[field];
+    const field = ACCESS_FIELDS.get(path.replace(/^overrides\./, ""));
+    if (field) return origin.overrides[field];
+  } else {
+    const field = TARGET_FIELDS.get(path);
+    if (field) return origin.target[field];
+  }
   return fields[path as keyof OperatorFields];
 }

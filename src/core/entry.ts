@@ -1,3 +1,4 @@
+import { type FilePlaces, isSameMappings } from "./file-places.js";
 import type { DownloadProtocol } from "./kinds.js";
 import type { CredentialState, ServiceRecord, ServiceStatus } from "./service.js";
 import { shownReason } from "./shown-status.js";
@@ -34,7 +35,7 @@ export interface Access {
 }
 
 /** A download client that an operator describes himself. */
-export interface Target extends Access {
+export interface Target extends Access, FilePlaces {
   readonly kind: string;
   readonly protocol: DownloadProtocol;
 }
@@ -99,7 +100,7 @@ function numberedName(wanted: string, suffix: string): string {
 }
 
 /** The half of an entry that is not the operator's in every case, as managers see it. */
-export interface EntryFacts extends Access {
+export interface EntryFacts extends Access, FilePlaces {
   readonly kind: string;
   readonly protocol: DownloadProtocol | undefined;
   readonly version: string;
@@ -184,10 +185,14 @@ function serviceFacts(service: ServiceRecord): EntryFacts {
     availability: service.approved ? service.status : "offline",
     availabilityReason: shownReason(service),
     credentialState: service.credentialState,
+    downloadDirectory: spec.downloadDirectory,
+    pathMappings: spec.pathMappings,
   };
 }
 
 /** Whether managers see a difference between two states of an entry, the operator's half apart. */
 export function factsDiffer(a: EntryFacts, b: EntryFacts): boolean {
-  return (Object.keys(a) as (keyof EntryFacts)[]).some((key) => a[key] !== b[key]);
+  return (Object.keys(a) as (keyof EntryFacts)[]).some((key) =>
+    key === "pathMappings" ? !isSameMappings(a[key], b[key]) : a[key] !== b[key],
+  );
 }

@@ -1,12 +1,13 @@
 import { type Endpoint, parseEndpoint } from "./endpoint.js";
 import { DOWNLOAD_CLIENT_TYPE } from "./entry.js";
 import { type FieldViolation, invalid } from "./errors.js";
+import { checkFilePlaces, type FilePlaces } from "./file-places.js";
 import { type DownloadProtocol, KIND_RULE, knownKind, protocolProblem } from "./kinds.js";
 import type { ServiceSpec } from "./service.js";
 import { checkText, NAME_RULE, type TextRule, textProblem } from "./text.js";
 
 /** A spec as it came in, unchecked. */
-export interface RawServiceSpec {
+export interface RawServiceSpec extends FilePlaces {
   readonly name: string;
   readonly type: string;
   readonly kind: string;
@@ -61,6 +62,7 @@ export function checkServiceSpec(raw: RawServiceSpec): ServiceSpec {
     if (!result.ok) violations.push({ field: "service.health_url", description: result.problem });
   }
   const protocol = checkProtocol(violations, raw, isDownloadClient);
+  checkFilePlaces(violations, "service", raw);
   if (violations.length > 0) throw invalid(violations);
   return { ...raw, endpoint, protocol };
 }

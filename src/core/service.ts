@@ -1,8 +1,9 @@
 import type { Endpoint } from "./endpoint.js";
+import type { FilePlaces } from "./file-places.js";
 import type { DownloadProtocol } from "./kinds.js";
 
 /** What a service says of itself, checked. All of it is service-owned. */
-export interface ServiceSpec {
+export interface ServiceSpec extends FilePlaces {
   readonly name: string;
   readonly type: string;
   /** Empty if the service did not say. */

@@ -8,6 +8,7 @@ import {
   CredentialState as ProtoCredentialState,
   Source,
 } from "../../gen/pulse/v1/download_client_pb.js";
+import type { PathMapping as ProtoPathMapping } from "../../gen/pulse/v1/path_mapping_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import {
   type Lease,
@@ -25,6 +26,7 @@ import {
 import { type Access, type EntryFacts, isVisible, type ResolvedEntry } from "../core/entry.js";
 import { etagOf } from "../core/entry-command.js";
 import { invalidField } from "../core/errors.js";
+import type { PathMapping } from "../core/file-places.js";
 import { type AuthScheme, type DownloadProtocol, knownKind } from "../core/kinds.js";
 import type { Grant } from "../core/lease.js";
 import type { CredentialState, ServiceRecord, ServiceStatus } from "../core/service.js";
@@ -85,7 +87,7 @@ function fromWire<Word extends string>(
 }
 
 /** A word for an enum field that was set; UNSPECIFIED is undefined, an unknown value refused. */
-function readEnum<Word extends string>(
+export function readEnum<Word extends string>(
   table: Readonly<Record<Word, number>>,
   value: number,
   field: string,
@@ -124,7 +126,17 @@ export function readScope(value: ProtoScope, field: string): Scope {
 export function readSpec(spec: ProtoServiceSpec): RawServiceSpec {
   const { name, type, kind, apiUrl, healthUrl, version, capabilities, metadata } = spec;
   const protocol = readProtocol(spec.protocol, "service.protocol");
-  return { name, type, kind, apiUrl, healthUrl, version, capabilities, metadata, protocol };
+  const { downloadDirectory } = spec;
+  const pathMappings = spec.pathMappings.map(pathMappingOf);
+  return {
+    ...{ name, type, kind, apiUrl, healthUrl, version, capabilities, metadata, protocol },
+    ...{ downloadDirectory, pathMappings },
+  };
+}
+
+/** Plain, of one that came in or goes out: messages have more than their fields. */
+export function pathMappingOf({ clientPath, managerPath }: PathMapping | ProtoPathMapping) {
+  return { clientPath, managerPath };
 }
 
 /** Milliseconds of a duration, rounded; a negative or absurd one stays out of every bound. */
@@ -164,6 +176,8 @@ export function serviceOf(service: ServiceRecord, lastSeenAt: number): Service {
       capabilities: [...spec.capabilities],
       metadata: { ...spec.metadata },
       protocol: spec.protocol ? PROTOCOLS[spec.protocol] : Protocol.UNSPECIFIED,
+      downloadDirectory: spec.downloadDirectory,
+      pathMappings: spec.pathMappings.map(pathMappingOf),
     },
     status: STATUSES[shownStatus(service)],
     statusReason: shownReason(service),
@@ -215,6 +229,8 @@ export function downloadClientOf(
     ...(deletedAt === undefined ? {} : { deleteTime: timestampOf(deletedAt) }),
     hidden: !isVisible(resolved),
     ...(verifiedAt === undefined ? {} : { lastVerifiedTime: timestampOf(verifiedAt) }),
+    downloadDirectory: facts.downloadDirectory,
+    pathMappings: facts.pathMappings.map(pathMappingOf),
   });
 }
 

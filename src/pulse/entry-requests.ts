@@ -8,7 +8,8 @@ import type { EntryUpdate, NewEntry } from "../core/entry-command.js";
 import { checkAccess, checkOperatorFields, checkTarget } from "../core/entry-fields.js";
 import type { EntryPatch } from "../core/entry-patch.js";
 import { collect, type FieldViolation, invalid, invalidField } from "../core/errors.js";
-import { readProtocol } from "./convert.js";
+import type { FilePlaces } from "../core/file-places.js";
+import { pathMappingOf, readProtocol } from "./convert.js";
 
 // What operators send, checked in its form and brought into the registry's terms.
 
@@ -27,7 +28,11 @@ export function readNewEntry({ downloadClient, disabled }: CreateDownloadClientR
   };
   checkOperatorFields(violations, PATH, fields);
   const { kind } = downloadClient;
-  const access = checkTarget(violations, PATH, { kind, ...accessOf(downloadClient) });
+  const access = checkTarget(violations, PATH, {
+    kind,
+    ...accessOf(downloadClient),
+    ...filePlacesOf(downloadClient),
+  });
   const protocol = collect(violations, () =>
     readProtocol(downloadClient.protocol, `${PATH}.protocol`),
   );
@@ -49,6 +54,7 @@ function refuseForeignFields(violations: FieldViolation[], message: DownloadClie
     etag: message.etag,
     overrides: message.overrides,
     load: message.load,
+    last_verified_time: message.lastVerifiedTime,
     create_time: message.createTime,
     update_time: message.updateTime,
     delete_time: message.deleteTime,
@@ -89,6 +95,11 @@ const PATHS: ReadonlyMap<string, PathReader> = new Map<string, PathReader>([
   ["url_base", target("urlBase")],
   ["username", target("username")],
   ["password", target("password")],
+  ["download_directory", ({ downloadDirectory }) => ({ target: { downloadDirectory } })],
+  [
+    "path_mappings",
+    (message) => ({ target: { pathMappings: filePlacesOf(message).pathMappings } }),
+  ],
   ["overrides.host", override("host")],
   ["overrides.port", override("port")],
   ["overrides.use_ssl", override("useSsl")],
@@ -108,6 +119,7 @@ const READ_ONLY_PATHS: ReadonlySet<string> = new Set([
   "credential_state",
   "service_id",
   "load",
+  "last_verified_time",
   "version",
   "create_time",
   "update_time",
@@ -202,4 +214,8 @@ function operatorFieldsOf(message: DownloadClient): OperatorFields {
 function accessOf(message: DownloadClient): Access {
   const { host, port, useSsl, urlBase, username, password } = message;
   return { host, port, useSsl, urlBase, username, password };
+}
+
+function filePlacesOf({ downloadDirectory, pathMappings }: DownloadClient): FilePlaces {
+  return { downloadDirectory, pathMappings: pathMappings.map(pathMappingOf) };
 }

@@ -1,6 +1,7 @@
 import type { AuditAction, AuditSubject, StoredAuditEntry } from "../core/audit.js";
 import type { Change, ChangeReason, Commit, CommitSummary } from "../core/change.js";
 import type { Access, EntryRecord, Target } from "../core/entry.js";
+import { NO_FILE_PLACES } from "../core/file-places.js";
 import type {
   CredentialState,
   ServiceRecord,
@@ -62,7 +63,8 @@ export function serviceRow(record: ServiceRecord, secrets: Secrets): ServiceRow 
 
 /** @throws UnsealError if the credentials were not sealed for this row. */
 export function serviceRecord(row: StoredService, secrets: Secrets): ServiceRecord {
-  const spec = JSON.parse(row.spec) as ServiceSpec;
+  // One of a release before says nothing of files.
+  const spec = { ...NO_FILE_PLACES, ...(JSON.parse(row.spec) as ServiceSpec) };
   return {
     id: row.id,
     instanceId: row.instance_id,
@@ -142,7 +144,7 @@ export function entryRecord(row: StoredDownloadClient, secrets: Secrets): EntryR
     id: row.id,
     origin:
       row.service_id === null
-        ? { source: "manual", target: access as Target }
+        ? { source: "manual", target: { ...NO_FILE_PLACES, ...(access as Target) } }
         : { source: "auto", serviceId: row.service_id, overrides: access as Partial<Access> },
     credentialState: row.credential_state as CredentialState,
     verifiedAt: row.verified_at ?? undefined,

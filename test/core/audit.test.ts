@@ -11,6 +11,7 @@ import {
   restoreEntry,
   updateEntry,
 } from "../../src/core/entry-command.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { deregister, register } from "../../src/core/registration.js";
 import { createToken, revokeToken } from "../../src/core/token-command.js";
 import { serviceRecord, tokenRecord } from "../store/sample-records.js";
@@ -53,6 +54,7 @@ const target = {
   urlBase: "",
   username: "planted-user",
   password: "planted-password",
+  ...NO_FILE_PLACES,
 };
 
 describe("what a commit is to the audit log", () => {

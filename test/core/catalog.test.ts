@@ -9,6 +9,7 @@ import {
   restoreEntry,
   updateEntry,
 } from "../../src/core/entry-command.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { deregister, register } from "../../src/core/registration.js";
 import { PLAIN_TOKEN } from "../../src/core/token.js";
 import { createToken, revokeToken } from "../../src/core/token-command.js";
@@ -32,6 +33,7 @@ const creation = (name: string) =>
         urlBase: "",
         username: "",
         password: "",
+        ...NO_FILE_PLACES,
       },
     },
     "op",

@@ -11,6 +11,7 @@ import {
   updateEntry,
 } from "../../src/core/entry-command.js";
 import type { EntryPatch } from "../../src/core/entry-patch.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { deregister, register } from "../../src/core/registration.js";
 import { Decisions, hashOf, refusalOf, registerRequest } from "../support/decisions.js";
 
@@ -28,6 +29,7 @@ const TARGET: NewEntry["target"] = {
   urlBase: "",
   username: "",
   password: "key",
+  ...NO_FILE_PLACES,
 };
 
 function create(name: string, target: Partial<NewEntry["target"]> = {}) {
@@ -295,8 +297,17 @@ describe("an etag", () => {
     const first = etagOf(entry(id));
     registered();
     expect(etagOf(entry(id))).toBe(first);
+    const mapped = () => {
+      const pathMappings = [{ clientPath: "/downloads", managerPath: "/data" }];
+      const request = registerRequest({ raw: { pathMappings } });
+      decisions.run(register(request, hashOf, { maxServices: 100 }));
+      return etagOf(entry(id));
+    };
+    const second = mapped();
+    expect(second).not.toBe(first);
+    expect(mapped()).toBe(second);
     decisions.run(register(registerRequest({ apiKey: "other" }), hashOf, { maxServices: 100 }));
-    expect(etagOf(entry(id))).not.toBe(first);
+    expect(etagOf(entry(id))).not.toBe(second);
   });
 
   it("differs between two histories that share a revision", () => {
@@ -356,6 +367,8 @@ describe("the service-owned fields of an AUTO entry", () => {
     ["password", { target: { password: "x" } }, "use overrides.password"],
     ["kind", { target: { kind: "deluge" } }, "cannot be changed here"],
     ["protocol", { protocol: "known" }, "cannot be changed here"],
+    ["download_directory", { target: { downloadDirectory: "/x" } }, "cannot be changed here"],
+    ["path_mappings", { target: { pathMappings: [] } }, "cannot be changed here"],
   ])("cannot be set: %s", (path, change, words) => {
     const id = registered();
     expectUnchanged(() => {
@@ -642,11 +655,14 @@ describe("the state of an operator's credentials", () => {
     expect(facts(id)?.credentialState).toBe("unverified");
   });
 
-  it("stays with another name or the same password", () => {
+  it("stays with another name or the same password, and wherever files are", () => {
     const id = create("a");
     note(id);
     update(id, { fields: { name: "b" }, target: { password: "key" } });
-    expect(facts(id)?.credentialState).toBe("verified");
+    const pathMappings = [{ clientPath: "/downloads", managerPath: "/data" }];
+    update(id, { target: { downloadDirectory: "/downloads", pathMappings } });
+    expect(facts(id)).toMatchObject({ credentialState: "verified", pathMappings });
+    expectUnchanged(() => update(id, { target: { pathMappings: structuredClone(pathMappings) } }));
   });
 
   it("is unknown again with another override, and is the service's own without one", () => {

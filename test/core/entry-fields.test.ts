@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Access, OperatorFields, Target } from "../../src/core/entry.js";
 import { checkAccess, checkOperatorFields, checkTarget } from "../../src/core/entry-fields.js";
 import type { FieldViolation } from "../../src/core/errors.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 
 /** The fields that are refused, each with what is said of it. */
 function refused(check: (violations: FieldViolation[]) => unknown): string[] {
@@ -235,6 +236,7 @@ describe("a target", () => {
     urlBase: "/qb/",
     username: "u",
     password: "p",
+    ...NO_FILE_PLACES,
   };
 
   it("is a kind with a way to log in", () => {

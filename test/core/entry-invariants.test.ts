@@ -167,6 +167,8 @@ const target = fc.record({
   urlBase: fc.constant(""),
   username: fc.constantFrom("", "u"),
   password: fc.constantFrom("", "p"),
+  downloadDirectory: fc.constantFrom("", "/dl"),
+  pathMappings: fc.constantFrom([], [{ clientPath: "/dl", managerPath: "/data" }]),
 });
 
 const createOperation = fc.record({ name: fc.constantFrom(...NAMES), target }).map(

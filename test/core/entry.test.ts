@@ -9,12 +9,17 @@ import {
   type ResolvedEntry,
   resolveEntry,
 } from "../../src/core/entry.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { register } from "../../src/core/registration.js";
 import type { ServiceRecord } from "../../src/core/service.js";
 import { Decisions, hashOf, registerRequest } from "../support/decisions.js";
 
 function service(change: Partial<ServiceRecord> = {}): ServiceRecord {
-  const request = registerRequest({ username: "u", apiKey: "k", credentialState: "verified" });
+  const pathMappings = [{ clientPath: "/downloads", managerPath: "/data" }];
+  const request = registerRequest({
+    ...({ username: "u", apiKey: "k", credentialState: "verified" } as const),
+    raw: { downloadDirectory: "/downloads", pathMappings },
+  });
   return {
     ...new Decisions().run(register(request, hashOf, { maxServices: 1 })).service,
     ...change,
@@ -49,6 +54,7 @@ const manual = entry({
       urlBase: "/x",
       username: "",
       password: "p",
+      ...NO_FILE_PLACES,
     },
   },
 });
@@ -93,6 +99,8 @@ describe("what managers see of an entry", () => {
       availability: "online",
       availabilityReason: "registered",
       credentialState: "verified",
+      downloadDirectory: "/downloads",
+      pathMappings: [{ clientPath: "/downloads", managerPath: "/data" }],
     });
   });
 
@@ -161,4 +169,9 @@ it("facts differ if any of them does", () => {
   expect(factsDiffer(facts, { ...facts })).toBe(false);
   for (const key of Object.keys(facts))
     expect(factsDiffer(facts, { ...facts, [key]: "another" })).toBe(true);
+  expect(factsDiffer(facts, structuredClone(facts))).toBe(false);
+  const [mapping] = facts.pathMappings;
+  if (!mapping) throw new Error("no mapping");
+  for (const pathMappings of [[], [mapping, mapping], [{ ...mapping, managerPath: "/other" }]])
+    expect(factsDiffer(facts, { ...facts, pathMappings })).toBe(true);
 });

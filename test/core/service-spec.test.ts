@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DomainError } from "../../src/core/errors.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { checkServiceSpec, type RawServiceSpec } from "../../src/core/service-spec.js";
 
 /** 16 pairs whose keys and values have 1,024 bytes each. */
@@ -19,6 +20,7 @@ const valid: RawServiceSpec = {
   capabilities: ["torrent.add", "category"],
   metadata: { "room/floor": "cellar" },
   protocol: undefined,
+  ...NO_FILE_PLACES,
 };
 
 function badFields(change: Partial<RawServiceSpec>): string[] {

@@ -96,7 +96,23 @@ it("a spec that says little is read as empty texts and no protocol", () => {
     capabilities: [],
     metadata: {},
     protocol: undefined,
+    downloadDirectory: "",
+    pathMappings: [],
   });
+});
+
+it("where files are is read as plain data, and told of a service and of its entry", () => {
+  const pathMappings = [{ clientPath: "/downloads", managerPath: "/data" }];
+  const spec = { downloadDirectory: "/downloads", pathMappings };
+  expect(readSpec(create(ServiceSpecSchema, spec))).toMatchObject(spec);
+  expect(Object.keys(readSpec(create(ServiceSpecSchema, spec)).pathMappings[0] ?? {})).toEqual([
+    "clientPath",
+    "managerPath",
+  ]);
+  const record = serviceRecord({ spec: { ...serviceRecord().spec, ...spec } });
+  expect(serviceOf(record, 0).spec).toMatchObject(spec);
+  for (const withCredentials of [true, false])
+    expect(entryOf(record, withCredentials)).toMatchObject(spec);
 });
 
 it.each([

@@ -66,6 +66,8 @@ describe("a new entry", () => {
         urlBase: "",
         username: "",
         password: "",
+        downloadDirectory: "",
+        pathMappings: [],
       },
     });
   });
@@ -84,6 +86,8 @@ describe("a new entry", () => {
       username: "admin",
       password: "secret",
       protocol: Protocol.TORRENT,
+      downloadDirectory: "/dl",
+      pathMappings: [{ clientPath: "/dl", managerPath: "/data" }],
     };
     const { fields, target } = readNew({ ...VALID, ...said, ...access }, true);
     expect(fields).toEqual({ ...said, name: "nas", enabled: false });
@@ -132,6 +136,9 @@ describe("a new entry", () => {
     ["settings", { settings: { x: "x".repeat(65_536) } }],
     ["settings", { settings: { x: Number.NaN } }],
     ["protocol", { protocol: 99 as Protocol }],
+    ["download_directory", { downloadDirectory: "\n" }],
+    ["path_mappings[0].client_path", { pathMappings: [{ clientPath: "x", managerPath: "/x" }] }],
+    ["path_mappings[0].manager_path", { pathMappings: [{ clientPath: "/x" }] }],
   ])("is refused for its %s, and for that alone", (field, change) => {
     expect(fieldsOf(() => readNew({ ...VALID, ...change }))).toEqual([`download_client.${field}`]);
   });
@@ -152,6 +159,7 @@ describe("a new entry", () => {
     ["credential_state", { credentialState: CredentialState.VERIFIED }],
     ["service_id", { serviceId: "service-1" }],
     ["load", { load: { active: 1 } }],
+    ["last_verified_time", { lastVerifiedTime: { seconds: 1n } }],
     ["version", { version: "4.5.2" }],
     ["create_time", { createTime: { seconds: 1n } }],
     ["update_time", { updateTime: { seconds: 1n } }],
@@ -168,7 +176,7 @@ describe("a new entry", () => {
 
   it("has every field of the contract either read, refused, or ignored", () => {
     const read = `name kind protocol host port use_ssl url_base username password priority
-      category directory tags settings enabled`.split(/\s+/);
+      category directory tags settings enabled download_directory path_mappings`.split(/\s+/);
     const refused = `id auth_scheme source availability availability_reason credential_state
       service_id load version create_time update_time delete_time hidden last_verified_time etag overrides`.split(
       /\s+/,
@@ -205,6 +213,8 @@ describe("an update", () => {
     urlBase: "/base",
     username: "user",
     password: "key",
+    downloadDirectory: "/dl",
+    pathMappings: [{ clientPath: "/dl", managerPath: "/data" }],
     overrides: {
       host: "over",
       port: 2,
@@ -231,6 +241,8 @@ describe("an update", () => {
     ["url_base", { ...nothing, target: { urlBase: "/base" } }],
     ["username", { ...nothing, target: { username: "user" } }],
     ["password", { ...nothing, target: { password: "key" } }],
+    ["download_directory", { ...nothing, target: { downloadDirectory: "/dl" } }],
+    ["path_mappings", { ...nothing, target: { pathMappings: everything.pathMappings } }],
     ["overrides.host", { ...nothing, overrides: { host: "over" } }],
     ["overrides.port", { ...nothing, overrides: { port: 2 } }],
     ["overrides.use_ssl", { ...nothing, overrides: { useSsl: false } }],
@@ -251,6 +263,10 @@ describe("an update", () => {
       target: { urlBase: "", username: "" },
     });
     expect(readUpdate({}, "protocol").patch.protocol).toBe("known");
+    expect(readUpdate({}, "download_directory", "path_mappings").patch.target).toEqual({
+      downloadDirectory: "",
+      pathMappings: [],
+    });
     const cleared = readUpdate({ overrides: { port: 1 } }, "overrides.host", "overrides.port");
     expect(Object.entries(cleared.patch.overrides)).toEqual([
       ["host", undefined],

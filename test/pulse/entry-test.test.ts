@@ -7,6 +7,7 @@ import { newOperatorFields } from "../../src/core/entry.js";
 import { createEntry, deleteEntry, updateEntry } from "../../src/core/entry-command.js";
 import type { EntryPatch } from "../../src/core/entry-patch.js";
 import { DomainError } from "../../src/core/errors.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { systemClock } from "../../src/lib/clock.js";
 import { createProbeRule } from "../../src/lib/probe-address.js";
 import { createEntryTester, type EntryTester } from "../../src/pulse/entry-test.js";
@@ -42,6 +43,7 @@ async function entryAt(url: string, change: { kind?: string; password?: string }
     urlBase: pathname === "/" ? "" : pathname,
     username: "admin",
     password: "right",
+    ...NO_FILE_PLACES,
     ...change,
   };
   const made = await run(createEntry({ fields: newOperatorFields("nas"), target }, "ops"));

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import Database from "libsql";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Access, EntryRecord } from "../../src/core/entry.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { Secrets } from "../../src/lib/sealing.js";
 import {
   commitOfFeed,
@@ -112,6 +113,8 @@ describe("a row of an entry", () => {
           ...access,
           kind: any,
           protocol: fc.constantFrom("torrent" as const, "usenet" as const),
+          downloadDirectory: any,
+          pathMappings: fc.array(fc.record({ clientPath: any, managerPath: any })),
         }),
       }),
     );
@@ -193,6 +196,24 @@ describe("credentials on disk", () => {
     await expect(load).rejects.toThrow(StoreOpenError);
     await expect(load).rejects.toThrow("do not belong to their row");
   });
+});
+
+it("a row of a release before says nothing of files", () => {
+  const secrets = new Secrets([Buffer.alloc(32, 1)], seededRandom());
+  const commit = commitOf(1n, { services: [serviceRecord()], entries: [manualRecord()] });
+  const row = feedRow(commit, "", commitRows(commit, secrets));
+  const body = JSON.parse(row.body);
+  for (const [old, column] of [
+    [body.services[0], "spec"] as const,
+    [body.entries[0], "access"] as const,
+  ]) {
+    const { downloadDirectory: _, pathMappings: __, ...before } = JSON.parse(old[column]);
+    old[column] = JSON.stringify(before);
+  }
+  const read = commitOfFeed({ ...row, rev: 1n, body: JSON.stringify(body) }, secrets);
+  const spec = { ...serviceRecord().spec, ...NO_FILE_PLACES };
+  expect(read.services).toEqual([serviceRecord({ spec })]);
+  expect(read.entries).toEqual([manualRecord({}, NO_FILE_PLACES)]);
 });
 
 it("a feed of a release before is read with what that did not know as it was then", () => {

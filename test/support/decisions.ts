@@ -2,6 +2,7 @@ import { Catalog } from "../../src/core/catalog.js";
 import type { Commit } from "../../src/core/change.js";
 import type { Command } from "../../src/core/decision.js";
 import { DomainError, type Refusal } from "../../src/core/errors.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import type { RegisterRequest } from "../../src/core/registration.js";
 import type { Holding } from "../../src/core/service.js";
 import { checkServiceSpec, type RawServiceSpec } from "../../src/core/service-spec.js";
@@ -91,6 +92,7 @@ export function registerRequest(
       capabilities: [],
       metadata: {},
       protocol: undefined,
+      ...NO_FILE_PLACES,
       ...raw,
     }),
     instanceId: "instance-1",

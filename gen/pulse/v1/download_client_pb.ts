@@ -279,14 +279,16 @@ export type DownloadClient = Message<"pulse.v1.DownloadClient"> & {
 
   /**
    * Where the client puts what it has fetched, as it sees that itself; empty if
-   * it did not say. Service-owned.
+   * it did not say. By hand: at most 1,024 characters, no control characters.
+   * Service-owned.
    *
    * @generated from field: string download_directory = 32;
    */
   downloadDirectory: string;
 
   /**
-   * How managers see directories of the client: see PathMapping. Service-owned.
+   * How managers see directories of the client: see PathMapping. By hand: bounds as
+   * in ServiceSpec. Service-owned.
    *
    * @generated from field: repeated pulse.v1.PathMapping path_mappings = 33;
    */

@@ -24,7 +24,8 @@ export const file_pulse_v1_path_mapping: GenFile = /*@__PURE__*/
 export type PathMapping = Message<"pulse.v1.PathMapping"> & {
   /**
    * As the client writes it: absolute, 1 to 1,024 characters, no control
-   * characters. `/downloads`, or `C:\Downloads`.
+   * characters. `/downloads`, `C:\Downloads`, or `\\nas\downloads`. One of Windows
+   * means the same in whatever case, and with whatever separators.
    *
    * @generated from field: string client_path = 1;
    */

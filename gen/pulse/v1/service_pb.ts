@@ -114,8 +114,8 @@ export type ServiceSpec = Message<"pulse.v1.ServiceSpec"> & {
   downloadDirectory: string;
 
   /**
-   * How managers see directories of a download client: at most 32, no
-   * `client_path` twice. Optional.
+   * How managers see directories of a download client: at most 32, no directory of
+   * the client twice, and all paths together at most 16,384 bytes of UTF-8. Optional.
    *
    * @generated from field: repeated pulse.v1.PathMapping path_mappings = 11;
    */
