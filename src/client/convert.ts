@@ -23,7 +23,7 @@ import type {
 import type { LostReason, SessionEvent } from "./session-state.js";
 
 export const PROTOCOLS = { torrent: Protocol.TORRENT, usenet: Protocol.USENET } as const;
-const CREDENTIAL_STATES = {
+export const CREDENTIAL_STATES = {
   unverified: CredentialState.UNVERIFIED,
   verified: CredentialState.VERIFIED,
   rejected: CredentialState.REJECTED,

@@ -3,7 +3,7 @@ import { Availability } from "../../gen/pulse/v1/download_client_pb.js";
 import type { WatchDownloadClientsRequestSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
 import type { WatchServicesRequestSchema } from "../../gen/pulse/v1/registry_service_pb.js";
 import { ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
-import { PROTOCOLS } from "./convert.js";
+import { CREDENTIAL_STATES, PROTOCOLS } from "./convert.js";
 import type { DownloadClientFilter, ServiceFilter } from "./watching.js";
 
 const AVAILABILITIES = {
@@ -25,7 +25,7 @@ const STATUSES = {
 export function toDownloadClientFilter(
   filter: DownloadClientFilter = {},
 ): MessageInitShape<typeof WatchDownloadClientsRequestSchema> {
-  const { protocol, kinds, availabilities, enabled, ...unknown } = filter;
+  const { protocol, kinds, availabilities, credentialStates, enabled, ...unknown } = filter;
   refuseUnknown(unknown);
   if (enabled !== undefined && typeof enabled !== "boolean")
     throw new TypeError("filter.enabled must be true or false");
@@ -36,6 +36,9 @@ export function toDownloadClientFilter(
     kinds: setOf("filter.kinds", kinds),
     availabilities: setOf("filter.availabilities", availabilities).map((word) =>
       meaningOf("filter.availabilities", AVAILABILITIES, word),
+    ),
+    credentialStates: setOf("filter.credentialStates", credentialStates).map((word) =>
+      meaningOf("filter.credentialStates", CREDENTIAL_STATES, word),
     ),
     ...(enabled !== undefined && { enabled }),
   };

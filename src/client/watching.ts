@@ -11,6 +11,8 @@ export interface DownloadClientFilter {
   readonly kinds?: readonly string[];
   /** Any of these. */
   readonly availabilities?: readonly Usability[];
+  /** Any of these: what is known of the credentials. */
+  readonly credentialStates?: readonly ("unverified" | "verified" | "rejected")[];
   /** Only those that are enabled, or only those that are not. */
   readonly enabled?: boolean;
 }

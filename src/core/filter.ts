@@ -1,7 +1,7 @@
 import type { ResolvedEntry } from "./entry.js";
 import { type FieldViolation, invalid } from "./errors.js";
 import { type DownloadProtocol, KIND_RULE, knownKind } from "./kinds.js";
-import type { ServiceRecord, ServiceStatus } from "./service.js";
+import type { CredentialState, ServiceRecord, ServiceStatus } from "./service.js";
 import { CAPABILITY_RULE, TYPE_RULE } from "./service-spec.js";
 import { type ShownStatus, shownStatus } from "./shown-status.js";
 import { checkText, type TextRule } from "./text.js";
@@ -25,10 +25,12 @@ export function checkServiceFilter({ type, capabilities, statuses }: ServiceFilt
 }
 
 /** As `checkServiceFilter`. */
-export function checkEntryFilter({ protocol, kinds, availabilities }: EntryFilter): void {
+export function checkEntryFilter(filter: EntryFilter): void {
+  const { protocol, kinds, availabilities, credentialStates } = filter;
   const violations: FieldViolation[] = [];
   checkList(violations, "kinds", kinds, { ...KIND_RULE, min: 1 });
   checkList(violations, "availabilities", availabilities);
+  checkList(violations, "credential_states", credentialStates);
   const isNever = (kind: string) => {
     const known = knownKind(kind)?.protocol;
     return known !== undefined && protocol !== undefined && known !== protocol;
@@ -83,6 +85,7 @@ export interface EntryFilter {
   readonly protocol: DownloadProtocol | undefined;
   readonly kinds: readonly string[];
   readonly availabilities: readonly ServiceStatus[];
+  readonly credentialStates: readonly CredentialState[];
   readonly enabled: boolean | undefined;
 }
 
@@ -91,12 +94,13 @@ export interface EntryTraits {
   readonly protocol: DownloadProtocol | undefined;
   readonly kind: string;
   readonly availability: ServiceStatus;
+  readonly credentialState: CredentialState;
   readonly enabled: boolean;
 }
 
 export function traitsOfEntry({ entry, facts }: ResolvedEntry): EntryTraits {
-  const { protocol, kind, availability } = facts;
-  return { protocol, kind, availability, enabled: entry.enabled };
+  const { protocol, kind, availability, credentialState } = facts;
+  return { protocol, kind, availability, credentialState, enabled: entry.enabled };
 }
 
 export function matchesEntry(filter: EntryFilter, traits: EntryTraits): boolean {
@@ -104,6 +108,8 @@ export function matchesEntry(filter: EntryFilter, traits: EntryTraits): boolean 
     (filter.protocol === undefined || filter.protocol === traits.protocol) &&
     (filter.kinds.length === 0 || filter.kinds.includes(traits.kind)) &&
     (filter.availabilities.length === 0 || filter.availabilities.includes(traits.availability)) &&
+    (filter.credentialStates.length === 0 ||
+      filter.credentialStates.includes(traits.credentialState)) &&
     (filter.enabled === undefined || filter.enabled === traits.enabled)
   );
 }

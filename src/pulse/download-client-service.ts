@@ -32,9 +32,16 @@ import type { AddressRule } from "../lib/probe-address.js";
 import type { AuditRecorder } from "./audit-recorder.js";
 import { actorOf, callerOf } from "./authenticate.js";
 import { freshenFor, runFor } from "./caller-registry.js";
-import { credentialStateOf, downloadClientOf, readAvailability, readProtocol } from "./convert.js";
+import {
+  credentialStateOf,
+  downloadClientOf,
+  readAvailability,
+  readCredentialState,
+  readProtocol,
+} from "./convert.js";
 import { readNames, watchReads } from "./credential-reads.js";
 import { deferResponses } from "./deferred-responses.js";
+import { orderKeys, readEntryOrder } from "./entry-order.js";
 import { readEntryUpdate, readNewEntry } from "./entry-requests.js";
 import type { EntrySigns } from "./entry-signs.js";
 import { createEntryTester, type EntryTester } from "./entry-test.js";
@@ -125,14 +132,16 @@ async function handleList(
   { registry, signs, history, audit }: DownloadClientServiceOptions,
 ): Promise<MessageInitShape<typeof ListDownloadClientsResponseSchema>> {
   const filter = readFilter(request);
+  const order = readEntryOrder(request.order, "order");
   const stale = await freshenFor(context, registry);
   const { catalog } = registry;
   const entries = [...catalog.entries(), ...(request.showDeleted ? catalog.hiddenEntries() : [])];
   const page = pageOf(
     entries.filter((resolved) => matchesEntry(filter, traitsOfEntry(resolved))),
-    ({ entry }) => entry.name,
+    orderKeys(order, ({ service }) => leases.loadOf(service)),
     ({ entry, service }) => (service ? [entry, service] : [entry]),
     request,
+    order === "name" ? undefined : order,
   );
   const withCredentials = mayReadCredentials(context);
   const downloadClients = page.items.map((item) =>
@@ -185,14 +194,20 @@ function mayReadCredentials(context: HandlerContext): boolean {
 
 /** What lists and watches of entries have in common. */
 function readFilter(
-  request: Pick<ListDownloadClientsRequest, "protocol" | "kinds" | "availabilities" | "enabled">,
+  request: Pick<
+    ListDownloadClientsRequest,
+    "protocol" | "kinds" | "availabilities" | "credentialStates" | "enabled"
+  >,
 ): EntryFilter {
-  const { kinds, availabilities, enabled } = request;
+  const { kinds, availabilities, credentialStates, enabled } = request;
   const filter = {
     protocol: readProtocol(request.protocol, "protocol"),
     kinds,
     availabilities: availabilities.flatMap(
       (value, i) => readAvailability(value, `availabilities[${i}]`) ?? [],
+    ),
+    credentialStates: credentialStates.flatMap(
+      (value, i) => readCredentialState(value, `credential_states[${i}]`) ?? [],
     ),
     enabled,
   };

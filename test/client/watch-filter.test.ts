@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { Availability } from "../../gen/pulse/v1/download_client_pb.js";
+import { Availability, CredentialState } from "../../gen/pulse/v1/download_client_pb.js";
 import { WatchDownloadClientsRequestSchema } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { WatchServicesRequestSchema } from "../../gen/pulse/v1/registry_service_pb.js";
@@ -14,12 +14,14 @@ describe("a filter of download clients", () => {
       protocol: "usenet",
       kinds: ["sabnzbd", "nzbget", "sabnzbd"],
       availabilities: ["online", "degraded"],
+      credentialStates: ["verified", "unverified", "verified"],
       enabled: false,
     });
     expect(request).toEqual({
       protocol: Protocol.USENET,
       kinds: ["nzbget", "sabnzbd"],
       availabilities: [Availability.DEGRADED, Availability.ONLINE],
+      credentialStates: [CredentialState.UNVERIFIED, CredentialState.VERIFIED],
       enabled: false,
     });
   });
@@ -42,6 +44,10 @@ describe("a filter of download clients", () => {
     [
       "filter.availabilities knows only online, degraded, offline",
       { availabilities: ["online", "gone"] },
+    ],
+    [
+      "filter.credentialStates knows only unverified, verified, rejected",
+      { credentialStates: ["proven"] },
     ],
   ])("is refused with %s", (message, filter) => {
     expect(() => toDownloadClientFilter(filter as DownloadClientFilter)).toThrow(

@@ -1,9 +1,12 @@
 import { connect } from "node:net";
 import { Client, credentials, Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Availability } from "../../gen/pulse/v1/download_client_pb.js";
+import { type Availability, CredentialState } from "../../gen/pulse/v1/download_client_pb.js";
+import type { DownloadClientOrder } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { type Clients, HAUL, PROTOCOLS, Scope, TestPulse } from "../support/pulse.js";
 import { failure } from "../support/status.js";
+
+const MAPPING = { clientPath: "/downloads", managerPath: "/data" };
 
 let pulse: TestPulse;
 beforeAll(async () => {
@@ -54,6 +57,27 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     ["an unknown status", { ...HAUL, status: 99 }, "status"],
     ["an unknown credential state", { ...HAUL, credentialState: 99 }, "credential_state"],
     ["an unknown protocol", spec({ protocol: 99 }), "service.protocol"],
+    [
+      "a huge directory",
+      spec({ downloadDirectory: "x".repeat(1_025) }),
+      "service.download_directory",
+    ],
+    ["too many mappings", spec({ pathMappings: Array(33).fill(MAPPING) }), "service.path_mappings"],
+    [
+      "a directory mapped twice",
+      spec({ pathMappings: [MAPPING, { ...MAPPING, clientPath: "/downloads/" }] }),
+      "service.path_mappings[1].client_path",
+    ],
+    [
+      "a relative path of a manager",
+      spec({ pathMappings: [{ ...MAPPING, managerPath: "data" }] }),
+      "service.path_mappings[0].manager_path",
+    ],
+    [
+      "a mapping of nothing",
+      spec({ pathMappings: [MAPPING, { managerPath: "/data" }] }),
+      "service.path_mappings[1].client_path",
+    ],
   ])("Register with %s names the field and changes nothing", async (_, request, field) => {
     const { revision } = await clients.registry.listServices({});
     expect(await failure(clients.registry.register(request))).toMatchObject({
@@ -106,6 +130,27 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
       "an unknown filter value",
       () => clients.downloadClients.listDownloadClients({ availabilities: [9 as Availability] }),
       "availabilities[0]",
+    ],
+    [
+      "an unknown credential state to filter by",
+      () =>
+        clients.downloadClients.listDownloadClients({
+          credentialStates: [CredentialState.VERIFIED, 9 as CredentialState],
+        }),
+      "credential_states[1]",
+    ],
+    [
+      "too many credential states",
+      () =>
+        clients.downloadClients.listDownloadClients({
+          credentialStates: Array.from({ length: 65 }, () => CredentialState.VERIFIED),
+        }),
+      "credential_states",
+    ],
+    [
+      "an unknown order",
+      () => clients.downloadClients.listDownloadClients({ order: 9 as DownloadClientOrder }),
+      "order",
     ],
     ["a token without name", () => clients.tokens.createToken({ scopes: [Scope.ADMIN] }), "name"],
     ["a token without scopes", () => clients.tokens.createToken({ name: "x" }), "scopes"],

@@ -52,17 +52,19 @@ describe("a filter of entries", () => {
     protocol: undefined,
     kinds: [],
     availabilities: [],
+    credentialStates: [],
     enabled: undefined,
   };
   const [resolved] = [...decisions.catalog.entries()];
   if (!resolved) throw new Error("no entry");
   const traits: EntryTraits = traitsOfEntry(resolved);
 
-  it("looks at protocol, kind, availability and whether it is enabled", () =>
+  it("looks at protocol, kind, availability, credentials and whether it is enabled", () =>
     expect(traits).toEqual({
       protocol: "torrent",
       kind: "qbittorrent",
       availability: "online",
+      credentialState: "unverified",
       enabled: true,
     }));
 
@@ -75,6 +77,9 @@ describe("a filter of entries", () => {
     [false, { kinds: ["qbit"] }],
     [true, { availabilities: ["online"] }],
     [false, { availabilities: ["offline", "degraded"] }],
+    [true, { credentialStates: ["verified", "unverified"] }],
+    [false, { credentialStates: ["verified", "rejected"] }],
+    [false, { availabilities: ["online"], credentialStates: ["rejected"] }],
     [true, { enabled: true }],
     [false, { enabled: false }],
     [false, { protocol: "torrent", kinds: ["qbittorrent"], enabled: false }],
@@ -94,6 +99,7 @@ describe("a filter that can never match is refused, by the name of its field", (
     protocol: undefined,
     kinds: [],
     availabilities: [],
+    credentialStates: [],
     enabled: undefined,
   };
   const services: ServiceFilter = { type: "", capabilities: [], statuses: [] };
@@ -103,6 +109,10 @@ describe("a filter that can never match is refused, by the name of its field", (
     ["kinds[1]: must be lower-case", { kinds: ["aria2", "BAD KIND"] }],
     ["kinds[0]: is required", { kinds: [""] }],
     ["kinds: must have at most 64 items", { kinds: many }],
+    [
+      "credential_states: must have at most 64 items",
+      { credentialStates: Array.from({ length: 65 }, () => "verified" as const) },
+    ],
     ["kinds: has no kind whose protocol is usenet", { kinds: ["aria2"], protocol: "usenet" }],
   ])("%s", (message, change) => {
     expect(() => checkEntryFilter({ ...entries, ...change })).toThrow(message);

@@ -138,7 +138,10 @@ describe("the changes since a revision", () => {
     ]);
     const past = [...history.since(0n)].map((each) => each.before);
     expect(past).toEqual([
-      { protocol: "torrent", kind: "qbittorrent", availability: "online", enabled: true },
+      {
+        ...{ protocol: "torrent", kind: "qbittorrent", availability: "online" },
+        ...{ credentialState: "unverified", enabled: true },
+      },
       undefined,
       undefined,
     ]);

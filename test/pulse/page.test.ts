@@ -47,4 +47,52 @@ describe("a list in pages", () => {
   it("has even an item that is too large for any page, alone", () => {
     expect(pages([item("a", 3_000_000), item("b")])).toEqual([["a"], ["b"]]);
   });
+
+  it("goes on behind the last one sent, also if that is gone or another has come", () => {
+    const keyOf = ({ key }: Item) => key;
+    const page = (keys: readonly string[], pageToken: string) =>
+      pageOf(
+        keys.map((key) => item(key)),
+        keyOf,
+        (each) => [each],
+        { pageSize: 2, pageToken },
+      );
+    const { nextPageToken } = page(["a", "b", "c", "d"], "");
+    const { items } = page(["a", "aa", "bb", "c", "d"], nextPageToken);
+    expect(items.map(keyOf)).toEqual(["bb", "c"]);
+  });
+
+  it("takes a token only in the order that it is of", () => {
+    const page = (pageToken: string, order?: string) =>
+      pageOf(
+        [item("a"), item("b"), item("c")],
+        ({ key }) => key,
+        (each) => [each],
+        { pageSize: 1, pageToken },
+        order,
+      );
+    const orders = [undefined, "load", "free-space"];
+    for (const order of orders) {
+      const { nextPageToken } = page("", order);
+      expect(page(nextPageToken, order).items).toEqual([item("b")]);
+      for (const other of orders)
+        if (other !== order)
+          expect(() => page(nextPageToken, other)).toThrow(
+            "page_token: must be a next_page_token of this method, unchanged, with the same order",
+          );
+    }
+  });
+
+  it.each(["x", "1:a", "MTph=", Buffer.from("2:a").toString("base64url")])(
+    "takes nothing for a token that is none: %j",
+    (pageToken) =>
+      expect(() =>
+        pageOf(
+          [item("a")],
+          ({ key }) => key,
+          (each) => [each],
+          { pageSize: 1, pageToken },
+        ),
+      ).toThrow("page_token: must be"),
+  );
 });

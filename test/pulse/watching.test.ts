@@ -10,6 +10,7 @@ import { type Command, commitOf } from "../../src/core/decision.js";
 import { newOperatorFields } from "../../src/core/entry.js";
 import { createEntry, deleteEntry, restoreEntry } from "../../src/core/entry-command.js";
 import { DomainError } from "../../src/core/errors.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { type EntryTraits, matchesEntry } from "../../src/core/filter.js";
 import { deregister } from "../../src/core/registration.js";
 import { createToken } from "../../src/core/token-command.js";
@@ -137,6 +138,7 @@ const target = {
   urlBase: "",
   username: "",
   password: "",
+  ...NO_FILE_PLACES,
 };
 const manual = (name: string, by = "ops") =>
   createEntry({ fields: newOperatorFields(name), target }, by);
@@ -381,7 +383,12 @@ describe("watches end", () => {
 
 it("a filter of entries makes a DELETE of one that does not match any more", async () => {
   const fleet = await start();
-  const filter = { protocol: undefined, kinds: [], availabilities: ["online" as const] };
+  const filter = {
+    protocol: undefined,
+    kinds: [],
+    availabilities: ["online" as const],
+    credentialStates: [],
+  };
   const open = watchEntries(fleet, {
     matches: (traits) => matchesEntry({ ...filter, enabled: true }, traits),
   });

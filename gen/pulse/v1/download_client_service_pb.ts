@@ -65,7 +65,7 @@ export type ListDownloadClientsRequest = Message<"pulse.v1.ListDownloadClientsRe
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before, with the same filters.
+   * `next_page_token` of the page before, with the same filters and the same order.
    *
    * @generated from field: string page_token = 6;
    */
@@ -367,8 +367,9 @@ export type CreateDownloadClientRequest = Message<"pulse.v1.CreateDownloadClient
   /**
    * `name`, `kind`, `host` and `port` are required, `protocol` for a kind that
    * Pulse does not know. Also read are `use_ssl`, `url_base`, `username`,
-   * `password`, `priority` (0: 50), `category`, `directory`, `tags`, `settings`;
-   * other fields must be left out, but `enabled`, which is ignored.
+   * `password`, `priority` (0: 50), `category`, `directory`, `tags`, `settings`,
+   * `download_directory`, `path_mappings`; other fields must be left out, but
+   * `enabled`, which is ignored.
    *
    * @generated from field: pulse.v1.DownloadClient download_client = 1;
    */
@@ -436,8 +437,9 @@ export type UpdateDownloadClientRequest = Message<"pulse.v1.UpdateDownloadClient
    * `priority`, `category`, `directory`, `tags`, `settings`. Of an AUTO one also
    * `overrides` or a field of it, such as `overrides.host`; one that is named
    * here and absent there is cleared. Of a MANUAL one also `kind`, `protocol`,
-   * `host`, `port`, `use_ssl`, `url_base`, `username`, `password`. Any other
-   * path is INVALID_ARGUMENT, and nothing is changed.
+   * `host`, `port`, `use_ssl`, `url_base`, `username`, `password`,
+   * `download_directory`, `path_mappings`. Any other path is INVALID_ARGUMENT, and
+   * nothing is changed.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
