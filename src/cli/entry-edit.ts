@@ -19,6 +19,8 @@ export const CLEARABLE = [
   "directory",
   "tags",
   "settings",
+  "download-directory",
+  "path-mappings",
 ] as const;
 export type Clearable = (typeof CLEARABLE)[number];
 
@@ -42,7 +44,12 @@ type AccessField = keyof Access;
 
 const ADDRESS_FIELDS = ["host", "port", "useSsl", "urlBase"] as const satisfies AccessField[];
 /** Of an AUTO entry these have no overrides. */
-const SERVICE_FIELDS = ["kind", "protocol"] as const satisfies (keyof EditInput)[];
+const SERVICE_FIELDS = [
+  "kind",
+  "protocol",
+  "downloadDirectory",
+  "pathMappings",
+] as const satisfies (keyof EditInput)[];
 const OWN_FIELDS = [
   ...SERVICE_FIELDS,
   "name",
@@ -72,22 +79,20 @@ export function checkEdit(input: EditInput): void {
 export function entryEdit(entry: DownloadClient, input: EditInput): EntryEdit {
   const { clear, address: _, ...fields } = input;
   const isAuto = entry.source === Source.AUTO;
-  const foreign = isAuto && SERVICE_FIELDS.find((field) => input[field] !== undefined);
+  const foreign = isAuto && SERVICE_FIELDS.flatMap((field) => optionOf(field, input) ?? [])[0];
   if (foreign)
     throw new UsageError(
-      `${cell(entry.name)} is registered, and --${foreign} is its service's own to say: change it there`,
+      `${cell(entry.name)} is registered, and ${foreign} is its service's own to say: change it there`,
     );
   if (!isAuto && clear.includes("url"))
     throw new UsageError("an entry made by hand needs an address: give another one with --url");
   const { id, etag } = entry;
-  const downloadClient = create(DownloadClientSchema, { id, etag });
-  const paths: string[] = [];
-  for (const field of OWN_FIELDS) {
-    if (fields[field] === undefined) continue;
-    Object.assign(downloadClient, { [field]: fields[field] });
-    paths.push(pathOf(field));
-  }
-  for (const field of clear) if (!isAccess(field)) paths.push(field); // absent is empty
+  const set = OWN_FIELDS.filter((field) => fields[field] !== undefined);
+  const own = Object.fromEntries(set.map((field) => [field, fields[field]]));
+  const downloadClient = create(DownloadClientSchema, { ...own, id, etag });
+  const paths: string[] = set.map(pathOf);
+  // Absent is empty.
+  for (const word of clear) if (!isAccess(word)) paths.push(word.replaceAll("-", "_"));
 
   const access = accessChanges(input);
   const values = Object.fromEntries(access.filter(([, value]) => value !== undefined));
@@ -102,7 +107,19 @@ export function entryEdit(entry: DownloadClient, input: EditInput): EntryEdit {
 }
 
 function wordsOf({ clear: _, address, ...fields }: EditInput): string[] {
-  return Object.keys({ ...(address && { url: address }), ...fields });
+  return Object.keys({ ...(address && { url: address }), ...fields }).map(wordOf);
+}
+
+/** `path-mappings` for `pathMappings`. */
+function wordOf(field: string): string {
+  return field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The option by which a field was given, or cleared; undefined: it was not. */
+function optionOf(field: (typeof SERVICE_FIELDS)[number], input: EditInput): string | undefined {
+  const word = wordOf(field);
+  if (input[field] !== undefined) return `--${word.replace(/s$/, "")}`; // one mapping at a time
+  return input.clear.some((cleared) => cleared === word) ? `--clear ${word}` : undefined;
 }
 
 /** Undefined: to be cleared. */

@@ -1,6 +1,8 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Protocol, ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
+import type { PathMapping } from "../client/index.js";
+import { parseAbsolutePath } from "../lib/absolute-path.js";
 import { hostOf } from "../lib/host.js";
 import { addSecretOptions, readSecret } from "./credential-options.js";
 import { UsageError } from "./failure.js";
@@ -27,6 +29,8 @@ export interface EntryInput {
   readonly directory?: string;
   readonly tags?: string[];
   readonly settings?: JsonObject;
+  readonly downloadDirectory?: string;
+  readonly pathMappings?: PathMapping[];
 }
 
 export interface EntryOptions {
@@ -39,6 +43,8 @@ export interface EntryOptions {
   readonly directory?: string;
   readonly tag?: string[];
   readonly settings?: string;
+  readonly downloadDirectory?: string;
+  readonly pathMapping?: PathMapping[];
 }
 
 /**
@@ -75,7 +81,17 @@ export function addEntryOptions(command: Command, variables?: string): Command {
         (text, tags: string[] = []) => [...tags, text],
       ),
     )
-    .option("--settings <json>", "anything else managers need, as a JSON object, or @FILE with it");
+    .option("--settings <json>", "anything else managers need, as a JSON object, or @FILE with it")
+    .option(
+      "--download-directory <path>",
+      "where the client puts what it has fetched, as it sees that itself",
+    )
+    .addOption(
+      new Option(
+        "--path-mapping <client=manager>",
+        "a directory as the client sees it, and as managers do, such as /downloads=/data/downloads; may be given again",
+      ).argParser(parsePathMapping),
+    );
 }
 
 /** What the options say, with files and variables read; `variables` as in `addEntryOptions`. */
@@ -85,6 +101,7 @@ export async function readEntryOptions(
   variables?: string,
 ): Promise<EntryInput> {
   const { kind, url, protocol, username, priority, category, directory, tag, settings } = options;
+  const { downloadDirectory, pathMapping: pathMappings } = options;
   const password = await readSecret(command, variables);
   return {
     ...(kind !== undefined && { kind }),
@@ -97,7 +114,21 @@ export async function readEntryOptions(
     ...(directory !== undefined && { directory }),
     ...(tag !== undefined && { tags: tag }),
     ...(settings !== undefined && { settings: await readSettings(settings) }),
+    ...(downloadDirectory !== undefined && { downloadDirectory }),
+    ...(pathMappings !== undefined && { pathMappings }),
   };
+}
+
+/** Reads one, and adds it to those that came before. A path may have an equals sign in it. */
+export function parsePathMapping(text: string, before: readonly PathMapping[] = []): PathMapping[] {
+  for (let at = text.indexOf("="); at >= 0; at = text.indexOf("=", at + 1)) {
+    const [clientPath, managerPath] = [text.slice(0, at), text.slice(at + 1)];
+    if (parseAbsolutePath(clientPath) && parseAbsolutePath(managerPath))
+      return [...before, { clientPath, managerPath }];
+  }
+  throw new InvalidArgumentError(
+    "Give CLIENT=MANAGER, both absolute paths, such as /downloads=/data/downloads.",
+  );
 }
 
 /** Takes a URL apart that `parseApiUrl` has let pass. */

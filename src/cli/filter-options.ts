@@ -1,5 +1,8 @@
 import { type Command, Option } from "commander";
-import { AvailabilitySchema } from "../../gen/pulse/v1/download_client_pb.js";
+import {
+  AvailabilitySchema,
+  CredentialStateSchema,
+} from "../../gen/pulse/v1/download_client_pb.js";
 import { ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
 import { ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
 import type { DownloadClientFilter, ServiceFilter } from "../client/index.js";
@@ -33,6 +36,7 @@ export interface EntryFilterOptions {
   readonly protocol?: NonNullable<DownloadClientFilter["protocol"]>;
   readonly kind?: NonNullable<DownloadClientFilter["kinds"]>;
   readonly availability?: NonNullable<DownloadClientFilter["availabilities"]>;
+  readonly credentialState?: NonNullable<DownloadClientFilter["credentialStates"]>;
   readonly enabled?: "true" | "false";
 }
 
@@ -42,6 +46,13 @@ export function addEntryFilter(command: Command): Command {
     .option("--kind <kind...>", "only these kinds, such as qbittorrent")
     .addOption(enumOption("availability", "only these availabilities", AvailabilitySchema))
     .addOption(
+      enumOption(
+        "credential-state",
+        "only those of whose credentials this is known",
+        CredentialStateSchema,
+      ),
+    )
+    .addOption(
       new Option("--enabled <yes>", "only those that are enabled, or are not").choices([
         "true",
         "false",
@@ -50,11 +61,12 @@ export function addEntryFilter(command: Command): Command {
 }
 
 export function entryFilterOf(options: EntryFilterOptions): DownloadClientFilter {
-  const { protocol, kind, availability, enabled } = options;
+  const { protocol, kind, availability, credentialState, enabled } = options;
   return {
     ...(protocol ? { protocol } : {}),
     ...(kind ? { kinds: kind } : {}),
     ...(availability ? { availabilities: availability } : {}),
+    ...(credentialState ? { credentialStates: credentialState } : {}),
     ...(enabled ? { enabled: enabled === "true" } : {}),
   };
 }

@@ -15,7 +15,7 @@ export async function registryTables(pulse: PulseConnection): Promise<string> {
     servicesTable(services, false),
     "",
     paint("bold", "Download clients"),
-    downloadClientsTable(downloadClients, false),
+    downloadClientsTable(downloadClients),
   ].join("\n");
 }
 

@@ -1,4 +1,5 @@
 import type { FrontedClient, Probe } from "../haul/index.js";
+import { byteText, rateText } from "./byte-text.js";
 import { factLines } from "./output.js";
 
 /** What a probe found, one line for each thing that is known. */
@@ -13,26 +14,16 @@ export function probeText({ kind, url }: FrontedClient, probe: Probe): string {
     lines.push(
       ["version", version],
       ["credentials", credentials === "accepted" ? "accepted" : "not asked for on this host"],
-      ["free", bytes(load.freeBytes)],
+      ["free", known(load.freeBytes, byteText)],
       ["active", load.active?.toString()],
       ["queued", load.queued?.toString()],
-      ["download", rate(load.downloadBytesPerSecond)],
-      ["upload", rate(load.uploadBytesPerSecond)],
+      ["download", known(load.downloadBytesPerSecond, rateText)],
+      ["upload", known(load.uploadBytesPerSecond, rateText)],
     );
   }
   return factLines(lines);
 }
 
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-
-function bytes(count: number | undefined): string | undefined {
-  if (count === undefined) return undefined;
-  const power = Math.min(Math.floor(Math.log2(Math.max(count, 1)) / 10), UNITS.length - 1);
-  const scaled = count / 1_024 ** power;
-  return `${power === 0 ? scaled : scaled.toFixed(1)} ${UNITS[power]}`;
-}
-
-function rate(count: number | undefined): string | undefined {
-  const text = bytes(count);
-  return text && `${text}/s`;
+function known(count: number | undefined, textOf: (count: number) => string): string | undefined {
+  return count === undefined ? undefined : textOf(count);
 }

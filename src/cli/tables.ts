@@ -12,6 +12,7 @@ import { ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
 import { type Service, ServiceStatusSchema } from "../../gen/pulse/v1/service_pb.js";
 import { Scope, ScopeSchema, type Token } from "../../gen/pulse/v1/token_service_pb.js";
 import { inUrl } from "../lib/host.js";
+import { byteText, rateText } from "./byte-text.js";
 import { enumWord } from "./options.js";
 import { cell, stateCell } from "./output.js";
 import { renderTable } from "./table.js";
@@ -34,36 +35,61 @@ export function servicesTable(services: readonly Service[], lastSeen: boolean): 
   );
 }
 
+/** What the table of download clients shows beside what it always does. */
+interface ClientColumns {
+  readonly showCredentials?: boolean;
+  /** In the place of where a client is and who says so: how busy it is. */
+  readonly showLoad?: boolean;
+}
+
+type ClientColumn = readonly [head: string, cellOf: (entry: DownloadClient) => string];
+
 /** The table of `pulse clients list`. As a rule it fits into 120 columns: what says the same twice is left out. */
 export function downloadClientsTable(
   entries: readonly DownloadClient[],
-  showCredentials: boolean,
+  { showCredentials = false, showLoad = false }: ClientColumns = {},
 ): string {
-  const credentialHead = showCredentials ? ["USERNAME", "PASSWORD"] : ["CREDENTIALS"];
+  const columns: readonly ClientColumn[] = [
+    ["NAME", ({ name }) => cell(name)],
+    ["KIND", ({ kind }) => cell(kind)],
+    ...(showLoad ? [] : PLACE_COLUMNS),
+    ["AVAILABILITY", (entry) => availabilityCells(entry)[0]],
+    ["REASON", (entry) => availabilityCells(entry)[1]],
+    ...(showLoad ? [] : [SOURCE_COLUMN]),
+    ["PRIO", ({ enabled, priority }) => (enabled ? String(priority) : "off")],
+    ...(showLoad ? LOAD_COLUMNS : []),
+    ...(showCredentials ? CREDENTIAL_COLUMNS : [CREDENTIAL_STATE_COLUMN]),
+  ];
   return renderTable(
-    [
-      "NAME",
-      "KIND",
-      "PROTOCOL",
-      "ADDRESS",
-      "AVAILABILITY",
-      "REASON",
-      "SOURCE",
-      "PRIO",
-      ...credentialHead,
-    ],
-    entries.map((entry) => [
-      cell(entry.name),
-      cell(entry.kind),
-      enumWord(ProtocolSchema, entry.protocol),
-      cell(addressOf(entry)),
-      ...availabilityCells(entry),
-      sourceCell(entry),
-      entry.enabled ? String(entry.priority) : "off",
-      ...(showCredentials ? [cell(entry.username), cell(entry.password)] : [credentialCell(entry)]),
-    ]),
+    columns.map(([head]) => head),
+    entries.map((entry) => columns.map(([, cellOf]) => cellOf(entry))),
     "No download clients.",
   );
+}
+
+const PLACE_COLUMNS: readonly ClientColumn[] = [
+  ["PROTOCOL", ({ protocol }) => enumWord(ProtocolSchema, protocol)],
+  ["ADDRESS", (entry) => cell(addressOf(entry))],
+];
+const SOURCE_COLUMN: ClientColumn = ["SOURCE", (entry) => sourceCell(entry)];
+const LOAD_COLUMNS: readonly ClientColumn[] = [
+  ["FREE", ({ load }) => amountCell(load?.freeBytes, byteText)],
+  ["ACTIVE", ({ load }) => amountCell(load?.active, String)],
+  ["QUEUED", ({ load }) => amountCell(load?.queued, String)],
+  ["DOWNLOAD", ({ load }) => amountCell(load?.downloadBytesPerSecond, rateText)],
+];
+const CREDENTIAL_COLUMNS: readonly ClientColumn[] = [
+  ["USERNAME", ({ username }) => cell(username)],
+  ["PASSWORD", ({ password }) => cell(password)],
+];
+const CREDENTIAL_STATE_COLUMN: ClientColumn = ["CREDENTIALS", (entry) => credentialCell(entry)];
+
+/** What is not known is not nothing. */
+function amountCell(
+  amount: bigint | number | undefined,
+  textOf: (amount: number) => string,
+): string {
+  return amount === undefined ? "-" : textOf(Number(amount));
 }
 
 /**

@@ -92,7 +92,7 @@ const SERVICE_VIEW: ItemView<Service> = {
 
 function entryView(showCredentials: boolean): ItemView<DownloadClient> {
   return {
-    table: (entries) => downloadClientsTable(entries, showCredentials),
+    table: (entries) => downloadClientsTable(entries, { showCredentials }),
     head: ["NAME", "KIND", "ADDRESS", ...(showCredentials ? ["USERNAME", "PASSWORD"] : [])],
     cells: (entry) => [
       cell(entry.name),

@@ -7,6 +7,7 @@ import { Source } from "../../gen/pulse/v1/download_client_pb.js";
 import {
   CreateDownloadClientResponseSchema,
   DeleteDownloadClientResponseSchema,
+  ListDownloadClientsResponseSchema,
   RestoreDownloadClientResponseSchema,
   TestDownloadClientResponseSchema,
   TestOutcome,
@@ -85,8 +86,10 @@ describe("add", () => {
       "b",
       "--disabled",
     ];
+    const files = ["--download-directory", "/downloads", "--path-mapping", "/downloads=/data"];
+    files.push("--path-mapping", "/incomplete=/data/incomplete");
     expect(
-      await clients(["add", ...args, ...more, ...rest, "--settings", '{"seedRatio": 2}']),
+      await clients(["add", ...args, ...more, ...rest, ...files, "--settings", '{"seedRatio": 2}']),
     ).toEqual(done("Added nas at https://nas.local:443/sab."));
     expect(await entryNamed("nas")).toMatchObject({
       kind: "sabnzbd",
@@ -102,6 +105,11 @@ describe("add", () => {
       directory: "/tv",
       tags: ["a", "b"],
       settings: { seedRatio: 2 },
+      downloadDirectory: "/downloads",
+      pathMappings: [
+        { clientPath: "/downloads", managerPath: "/data" },
+        { clientPath: "/incomplete", managerPath: "/data/incomplete" },
+      ],
       source: Source.MANUAL,
     });
     expect((await clients(["list"])).stdout).toMatch(/nas +sabnzbd .* manual +off +unverified/);
@@ -154,6 +162,19 @@ describe("edit", () => {
     expect(await clients(args)).toEqual(done("nas is so already."));
   });
 
+  test("says where its files are, which --json shows, and forgets it", async () => {
+    const args = ["edit", "nas", "--path-mapping", "/downloads=/data/dl"];
+    expect(await clients(args)).toEqual(done("Changed nas: path-mappings."));
+    expect(await clients(args)).toEqual(done("nas is so already."));
+    const { stdout } = await clients(["list", "--json", "--kind", "nzbget"]);
+    expect(fromJsonString(ListDownloadClientsResponseSchema, stdout).downloadClients).toMatchObject(
+      [{ name: "nas", pathMappings: [{ clientPath: "/downloads", managerPath: "/data/dl" }] }],
+    );
+    const cleared = ["edit", "nas", "--clear", "path-mappings,download-directory"];
+    expect(await clients(cleared)).toEqual(done("Changed nas: path-mappings, download-directory."));
+    expect(await entryNamed("nas")).toMatchObject({ downloadDirectory: "", pathMappings: [] });
+  });
+
   test("takes several tags before the name", async () => {
     const args = ["edit", "--tag", "tv", "--tag", "hd", "nas"];
     expect(await clients(args)).toEqual(done("Changed nas: tags."));
@@ -189,6 +210,7 @@ describe("edit", () => {
   test.each([
     { option: "--kind", value: "aria2" },
     { option: "--protocol", value: "usenet" },
+    { option: "--path-mapping", value: "/a=/b" },
   ])("refuses $option of a registered one, in its own words, and 2", async ({ option, value }) => {
     const { code, stderr } = await clients(["edit", "haul", option, value]);
     expect(stderr).toBe(

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { DownloadClientSchema, Source } from "../../gen/pulse/v1/download_client_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
@@ -88,12 +88,28 @@ describe("what only a service says of itself", () => {
   test.each([
     { input: { kind: "aria2" }, option: "--kind" },
     { input: { protocol: Protocol.USENET }, option: "--protocol" },
+    { input: { downloadDirectory: "/dl" }, option: "--download-directory" },
+    { input: { pathMappings: [] }, option: "--path-mapping" },
+    { input: { clear: ["path-mappings" as const] }, option: "--clear path-mappings" },
   ])("$option cannot be set on a registered entry, and can on one made by hand", (wrong) => {
     expect(() => edit(auto, wrong.input)).toThrow(UsageError);
     expect(() => edit(auto, wrong.input)).toThrow(
       `nas is registered, and ${wrong.option} is its service's own to say: change it there`,
     );
-    expect(edit(manual, wrong.input).paths).toEqual(Object.keys(wrong.input));
+    expect(edit(manual, wrong.input).paths).toHaveLength(1);
+  });
+
+  test("of where files are is sent as the contract has it, and cleared by being absent", () => {
+    const pathMappings = [{ clientPath: "/dl", managerPath: "/data" }];
+    const set = edit(manual, { downloadDirectory: "/dl", pathMappings });
+    expect(set.downloadClient).toMatchObject({ downloadDirectory: "/dl", pathMappings });
+    expect(set.paths).toEqual(["download_directory", "path_mappings"]);
+    expect(set.words).toEqual(["download-directory", "path-mappings"]);
+    const bytes = toBinary(DownloadClientSchema, set.downloadClient);
+    expect(fromBinary(DownloadClientSchema, bytes)).toMatchObject({ pathMappings });
+    const cleared = edit(manual, { clear: ["download-directory", "path-mappings"] });
+    expect(cleared.paths).toEqual(["download_directory", "path_mappings"]);
+    expect(cleared.downloadClient).toMatchObject({ downloadDirectory: "", pathMappings: [] });
   });
 });
 

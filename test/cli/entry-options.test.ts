@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { readAddress, readSettings } from "../../src/cli/entry-options.js";
+import { parsePathMapping, readAddress, readSettings } from "../../src/cli/entry-options.js";
 
 describe("an address", () => {
   test.each([
@@ -37,4 +37,31 @@ describe("settings", () => {
     expect(readSettings("@/no/such/file")).rejects.toThrow(
       "/no/such/file cannot be read (ENOENT)",
     ));
+});
+
+describe("a path mapping", () => {
+  test.each([
+    ["/downloads=/data/downloads", "/downloads", "/data/downloads"],
+    ["C:\\Down=loads=\\\\nas\\dl", "C:\\Down=loads", "\\\\nas\\dl"],
+    ["/a=b=/c=d", "/a=b", "/c=d"],
+    ["/a=/b=/c", "/a", "/b=/c"],
+  ])("%s has a directory on either side", (text, clientPath, managerPath) => {
+    expect(parsePathMapping(text)).toEqual([{ clientPath, managerPath }]);
+  });
+
+  test("is added to those before it", () => {
+    const before = parsePathMapping("/a=/b");
+    expect(parsePathMapping("/c=/d", before)).toEqual([
+      { clientPath: "/a", managerPath: "/b" },
+      { clientPath: "/c", managerPath: "/d" },
+    ]);
+  });
+
+  test.each(["", "=", "/downloads", "/downloads=", "=/data", "downloads=/data", "/downloads=data"])(
+    "%j is none",
+    (text) =>
+      expect(() => parsePathMapping(text)).toThrow(
+        "Give CLIENT=MANAGER, both absolute paths, such as /downloads=/data/downloads.",
+      ),
+  );
 });

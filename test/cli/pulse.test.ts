@@ -66,6 +66,10 @@ describe("usage", () => {
     { args: ["serve", "--history-age", "never"], says: /--history-age.*Give a duration such as/ },
     { args: ["serve", "--history-changes", "0"], says: /Give a whole number from 1 to/ },
     { args: ["services", "list", "--status", "on"], says: /Allowed choices are online, degraded/ },
+    {
+      args: ["clients", "list", "--order", "size"],
+      says: /Allowed choices are name, free-space, load/,
+    },
     { args: ["clients", "list", "--pulse", "http://x/y"], says: /--pulse.*without a path/ },
     { args: ["token", "create", "--name", "n"], says: /required option '--scope/ },
     {
@@ -406,6 +410,14 @@ describe("client commands", () => {
     expect(await count("--protocol", "usenet")).toBe(0);
     expect(await count("--enabled", "false")).toBe(0);
     expect(await count("--availability", "offline")).toBe(0);
+    expect(await count("--credential-state", "verified", "rejected", "unverified")).toBe(1);
+    expect(await count("--credential-state", "rejected")).toBe(0);
+  });
+
+  test("clients list comes in an order, and shows what that is by", async () => {
+    for (const args of [["--order", "load"], ["--order", "free-space"], ["--load"]])
+      expect((await pulse("clients", "list", ...args)).stdout).toMatch(/^NAME .* FREE +ACTIVE /);
+    expect((await pulse("clients", "list", "--order", "name")).stdout).toMatch(/ ADDRESS /);
   });
 
   test("a token is made, used, listed and revoked", async () => {

@@ -5,10 +5,12 @@ import {
   AuthScheme,
   Availability,
   CredentialState,
+  type DownloadClient,
   DownloadClientOverridesSchema,
   DownloadClientSchema,
   Source,
 } from "../../gen/pulse/v1/download_client_pb.js";
+import { LoadSchema } from "../../gen/pulse/v1/load_pb.js";
 import { Protocol } from "../../gen/pulse/v1/protocol_pb.js";
 import { ServiceSchema, ServiceStatus } from "../../gen/pulse/v1/service_pb.js";
 import { Scope, TokenSchema } from "../../gen/pulse/v1/token_service_pb.js";
@@ -35,7 +37,7 @@ const entry = create(DownloadClientSchema, {
 
 describe("the table of download clients", () => {
   test("says that there are credentials, not what they are", () => {
-    const table = downloadClientsTable([entry], false);
+    const table = downloadClientsTable([entry]);
     expect(table).toMatch(
       /haul +qbittorrent +torrent +https:\/\/\[::1\]:8080\/qbt +online +registered +auto +50 +verified$/,
     );
@@ -43,32 +45,31 @@ describe("the table of download clients", () => {
   });
 
   test("shows them when asked", () => {
-    expect(downloadClientsTable([entry], true)).toMatch(/me +hunter2/);
+    expect(downloadClientsTable([entry], { showCredentials: true })).toMatch(/me +hunter2/);
   });
 
   test("tells one without credentials from one whose credentials it may not see", () => {
     const none = { ...entry, username: "", password: "", authScheme: AuthScheme.NONE };
-    expect(downloadClientsTable([none], false)).toMatch(/50 +none$/);
+    expect(downloadClientsTable([none])).toMatch(/50 +none$/);
     const blank = { ...entry, username: "", password: "" };
-    expect(downloadClientsTable([blank], false)).toMatch(/50 +verified$/);
+    expect(downloadClientsTable([blank])).toMatch(/50 +verified$/);
   });
 
   test("says who made an entry, and whether an operator changed what its service says", () => {
     const manual = { ...entry, source: Source.MANUAL, availabilityReason: "a long explanation" };
-    expect(downloadClientsTable([manual], false)).toMatch(/online +not watched +manual/);
+    expect(downloadClientsTable([manual])).toMatch(/online +not watched +manual/);
     const changed = { ...entry, overrides: create(DownloadClientOverridesSchema, { host: "nas" }) };
-    expect(downloadClientsTable([changed], false)).toMatch(/registered +overridden/);
+    expect(downloadClientsTable([changed])).toMatch(/registered +overridden/);
   });
 
   test("shows a disabled one and a deleted one as such", () => {
-    expect(downloadClientsTable([{ ...entry, enabled: false }], false)).toMatch(/auto +off/);
+    expect(downloadClientsTable([{ ...entry, enabled: false }])).toMatch(/auto +off/);
     const deleted = { ...entry, deleteTime: timestampFromMs(0) };
-    expect(downloadClientsTable([deleted], false)).toMatch(/deleted +1970-01-01T00:00:00Z/);
+    expect(downloadClientsTable([deleted])).toMatch(/deleted +1970-01-01T00:00:00Z/);
   });
 
   test("shows one whose service is away, and why", () => {
-    const row = (more: object) =>
-      downloadClientsTable([{ ...entry, hidden: true, ...more }], false);
+    const row = (more: object) => downloadClientsTable([{ ...entry, hidden: true, ...more }]);
     const forgotten = { availability: Availability.OFFLINE, availabilityReason: "forgotten" };
     expect(row(forgotten)).toMatch(/away +forgotten +auto/);
     expect(row({})).toMatch(/away +service of another type +auto/);
@@ -78,14 +79,50 @@ describe("the table of download clients", () => {
   test("fits into 120 columns, made by hand or registered", () => {
     const usual = { ...entry, host: "192.168.1.10", useSsl: false };
     const manual = { ...usual, source: Source.MANUAL, credentialState: CredentialState.UNVERIFIED };
-    const widths = downloadClientsTable([usual, manual], false)
+    const widths = downloadClientsTable([usual, manual])
       .split("\n")
       .map((line) => line.length);
     expect(Math.max(...widths)).toBeLessThanOrEqual(120);
   });
 
+  describe("with load", () => {
+    const load = create(LoadSchema, {
+      ...{ freeBytes: 3n * 2n ** 40n, active: 12, queued: 340 },
+      downloadBytesPerSecond: 1_500_000n,
+    });
+    const tableOf = (entry: DownloadClient, more = {}) =>
+      downloadClientsTable([entry], { showLoad: true, ...more });
+
+    test("says how busy each is, in the place of where it is", () => {
+      const table = tableOf({ ...entry, load });
+      expect(table).toMatch(
+        /^NAME +KIND +AVAILABILITY +REASON +PRIO +FREE +ACTIVE +QUEUED +DOWNLOAD +CREDENTIALS\n/,
+      );
+      expect(table).toMatch(
+        /haul +qbittorrent +online +registered +50 +3\.0 TiB +12 +340 +1\.4 MiB\/s +verified$/,
+      );
+      expect(tableOf({ ...entry, load }, { showCredentials: true })).toMatch(
+        /MiB\/s +me +hunter2$/,
+      );
+    });
+
+    test("tells what is not known from nothing", () => {
+      expect(tableOf(entry)).toMatch(/50 +- +- +- +- +verified$/);
+      const none = create(LoadSchema, { freeBytes: 0n, active: 0, downloadBytesPerSecond: 0n });
+      expect(tableOf({ ...entry, load: none })).toMatch(/50 +0 B +0 +- +0 B\/s +verified$/);
+    });
+
+    test("fits into 120 columns", () => {
+      const long = { ...entry, name: "qbittorrent-2", source: Source.MANUAL, load };
+      const widths = tableOf(long)
+        .split("\n")
+        .map((line) => line.length);
+      expect(Math.max(...widths)).toBeLessThanOrEqual(120);
+    });
+  });
+
   test("an empty one is a sentence", () => {
-    expect(downloadClientsTable([], false)).toBe("No download clients.");
+    expect(downloadClientsTable([])).toBe("No download clients.");
   });
 });
 
