@@ -5,7 +5,14 @@ import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import { StartError } from "./start-error.js";
 
 /** The kinds of download client that a Haul can stand beside; another Haul is not among them. */
-export const FRONTABLE_KINDS = ["aria2", "qbittorrent"] as const satisfies readonly ProbeableKind[];
+export const FRONTABLE_KINDS = [
+  "aria2",
+  "deluge",
+  "nzbget",
+  "qbittorrent",
+  "sabnzbd",
+  "transmission",
+] as const satisfies readonly ProbeableKind[];
 
 /** A download client that Haul was told to front. */
 export interface FrontedClient extends ClientTarget {

@@ -138,7 +138,7 @@ async function handleList(
   const entries = [...catalog.entries(), ...(request.showDeleted ? catalog.hiddenEntries() : [])];
   const page = pageOf(
     entries.filter((resolved) => matchesEntry(filter, traitsOfEntry(resolved))),
-    orderKeys(order, ({ service }) => leases.loadOf(service)),
+    orderKeys(order, (resolved) => signs.of(resolved).load),
     ({ entry, service }) => (service ? [entry, service] : [entry]),
     request,
     order === "name" ? undefined : order,

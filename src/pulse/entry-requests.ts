@@ -54,7 +54,6 @@ function refuseForeignFields(violations: FieldViolation[], message: DownloadClie
     etag: message.etag,
     overrides: message.overrides,
     load: message.load,
-    last_verified_time: message.lastVerifiedTime,
     create_time: message.createTime,
     update_time: message.updateTime,
     delete_time: message.deleteTime,

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Command } from "../../src/core/decision.js";
 import { newOperatorFields } from "../../src/core/entry.js";
 import { createEntry, deleteEntry, noteTest, updateEntry } from "../../src/core/entry-command.js";
+import { NO_FILE_PLACES } from "../../src/core/file-places.js";
 import { deregister, type RegisterRequest } from "../../src/core/registration.js";
 import { Fleet, RecordingStream } from "../support/fleet.js";
 import { settle } from "../support/manual-clock.js";
@@ -165,7 +166,9 @@ describe("a test that finds credentials accepted", () => {
     const target = { kind: "deluge", host: "nas", port: 1, useSsl: false, urlBase: "" } as const;
     const login = { username: "", password: "k", protocol: undefined };
     const fields = newOperatorFields("mine");
-    const made = await run(createEntry({ fields, target: { ...target, ...login } }, "ops"));
+    const made = await run(
+      createEntry({ fields, target: { ...target, ...login, ...NO_FILE_PLACES } }, "ops"),
+    );
     const { id } = made.resolved.entry;
     await run(noteTest(resolved(id), "verified", "ops"));
     const etag = resolved(id).entry.revision;
