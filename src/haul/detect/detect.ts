@@ -92,7 +92,7 @@ export async function detectClients(places: Places, asker: Asker): Promise<Detec
       ),
       ...firstOfEachKind(closed).map(
         ({ kind, file, code }) =>
-          `${file}, a configuration of ${programName(kind)}, cannot be read (${code}): run this as a user who may`,
+          `${file}, where ${programName(kind)} may have its configuration, cannot be read (${code}): run this as a user who may`,
       ),
     ],
   };

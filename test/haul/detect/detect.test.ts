@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -199,8 +199,16 @@ describe("what a configuration file describes", () => {
     });
   });
 
+  it("cannot be read: that is a note, one for each kind", async () => {
+    const files = [".nzbget", "nzbget.conf"].map((name) => join(home, name));
+    for (const file of files) await symlink(file, file); // a circle
+    expect((await detect()).notes).toEqual([
+      `${files[0]}, where NZBGet may have its configuration, cannot be read (ELOOP): run this as a user who may`,
+    ]);
+  });
+
   it("gives no secret to a program of another kind at its address", async () => {
-    await put(".sabnzbd/sabnzbd.ini", "[misc]\napi_key = plain-secret\nport = 8080\n");
+    await put(".nzbget", "ControlPort=8080\nControlPassword=plain-secret\n");
     answers["http://127.0.0.1:8080"] = { kind: "qbittorrent", probe: AUTH };
     const { clients, notes } = await detect();
     expect(clients.map(({ kind, secret }) => [kind, secret])).toEqual([["qbittorrent", undefined]]);
