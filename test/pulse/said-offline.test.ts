@@ -140,6 +140,16 @@ describe("a restart of Pulse", () => {
     },
   );
 
+  it("while its lapse is held gives it its time anew, as any other", async () => {
+    const { leaseId } = await saysOffline(1);
+    for (let n = 2; n <= 8; n++) await saysOffline(n);
+    await fleet.clock.advance(22_000);
+    expect(fleet.holds).toEqual([true]);
+    await fleet.restart("kill", 1_000);
+    expect(fleet.heartbeat(leaseId).kind).toBe("renewed");
+    expect(fleet.status(1)).toBe(`offline: ${REASON}`);
+  });
+
   it("again and again still ends the lease of a dead one, in bounded uptime", async () => {
     await saysOffline();
     let uptimeMs = 0;
@@ -160,6 +170,16 @@ describe("the guard against our own fault", () => {
     expect(fleet.status(7)).toBe("online: registered");
     await fleet.clock.advance(16_000);
     expect(fleet.reasons().filter((reason) => reason === "expired")).toHaveLength(8);
+  });
+
+  it("knows that those may be about to fall silent who were heard last at another moment", async () => {
+    for (let n = 1; n <= 8; n++) {
+      await saysOffline(n);
+      await fleet.clock.advance(600);
+    }
+    await fleet.clock.advance(12_000);
+    expect(fleet.holds).toEqual([true]);
+    expect(fleet.reasons()).not.toContain("expired");
   });
 
   it("does not take it for a lapse that many say they are OFFLINE, and one expires as usual", async () => {
