@@ -51,6 +51,25 @@ describe.each(resolutions)("with moduleResolution %s", (resolution) => {
     });
   });
 
+  it("the README's group compiles, and registers each of its services", async () => {
+    // It runs until it is ended, too.
+    await installed.write(
+      "group.ts",
+      `${await readmeBlock("group")}
+      while (registrations.some(({ state }) => state !== "registered"))
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      await group.close();
+      `,
+    );
+    await installed.compile(resolution, "group.ts");
+    expect(await installed.run("node", ["group.js"], await asService())).toBe(
+      "registered\nregistered\nclosed\nclosed\n",
+    );
+    const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
+    const { services } = await registry.listServices({ type: "library" });
+    expect(services.map(({ spec }) => spec?.name).sort()).toEqual(["books", "music"]);
+  });
+
   it("the README's manager compiles and watches where to log in", async () => {
     const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
     await registry.register(HAUL);

@@ -1,8 +1,16 @@
-import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  createRouterTransport,
+  type HandlerContext,
+  type Interceptor,
+} from "@connectrpc/connect";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { RegistryService } from "../../gen/pulse/v1/registry_service_pb.js";
+import { createAuthorization } from "../../src/client/authorization.js";
 import {
   type ConnectOptions,
+  connectBare,
   connectPulse,
   connectWithoutRetry,
 } from "../../src/client/connection.js";
@@ -28,20 +36,28 @@ beforeEach(() => {
 vi.mock("../../src/wire/grpc-transport.js", () => ({
   createGrpcTransport(options: GrpcTransportOptions) {
     opened.push(options);
-    const { interceptors = [] } = options;
-    const transport = createRouterTransport(
-      ({ service }) => {
-        service(RegistryService, {
-          listServices(_, { requestHeader }) {
-            tokens.push(requestHeader.get("authorization"));
-            if (tokens.length <= away) throw new ConnectError("away", Code.Unavailable);
-            return { revision: 7n };
-          },
-        });
-      },
-      { transport: { interceptors } },
-    );
-    return { ...transport, close: () => closed++ };
+    const answer = ({ requestHeader }: HandlerContext) => {
+      tokens.push(requestHeader.get("authorization"));
+      if (tokens.length <= away) throw new ConnectError("away", Code.Unavailable);
+    };
+    const transportWith = (interceptors: Interceptor[]) =>
+      createRouterTransport(
+        ({ service }) => {
+          service(RegistryService, {
+            listServices(_, context) {
+              answer(context);
+              return { revision: 7n };
+            },
+            register(_, context) {
+              answer(context);
+              return {};
+            },
+          });
+        },
+        { transport: { interceptors } },
+      );
+    const transport = transportWith(options.interceptors ?? []);
+    return { ...transport, with: transportWith, close: () => closed++ };
   },
 }));
 
@@ -110,12 +126,29 @@ describe("a connection for calls", () => {
   );
 });
 
-describe("a connection for a session", () => {
+describe("a connection for a watch", () => {
   it("repeats nothing, and is no reason for the process to stay", async () => {
     away = 1;
     const { registry } = connectWithoutRetry(new Endpoints(["http://pulse:9696"]), "t0ken");
     expect(await outcome(registry.listServices({}))).toBe("Unavailable");
     expect(tokens).toEqual(["Bearer t0ken"]);
     expect(opened).toMatchObject([{ use: "background" }]);
+  });
+});
+
+describe("a connection that registrations share", () => {
+  it("authorizes each call as its registration says, repeats nothing, and holds no process", async () => {
+    away = 1;
+    const connection = connectBare(new Endpoints(["http://pulse:9696"]));
+    const call = (token: string) =>
+      connection
+        .registryFor(createAuthorization(token))
+        .register({}, { signal: new AbortController().signal });
+    expect(await outcome(call("one"))).toBe("Unavailable");
+    expect(await outcome(call("two"))).toBe("passed");
+    expect(tokens).toEqual(["Bearer one", "Bearer two"]);
+    expect(opened).toMatchObject([{ use: "background" }]);
+    connection.close();
+    expect(closed).toBe(1);
   });
 });

@@ -70,6 +70,31 @@ async function* beats(...leaseIds: string[]) {
   for (const leaseId of leaseIds) yield { leaseId, sequence: 1n };
 }
 
+it("carries calls with interceptors of their own over its one connection", async () => {
+  const peers = new Set<string>();
+  const seen: string[] = [];
+  const { address } = await serve({
+    unary(call, callback) {
+      peers.add(call.getPeer());
+      seen.push(String(call.metadata.get("authorization")));
+      callback(null, serviceOf("x"));
+    },
+  });
+  const bearer =
+    (token: string): Interceptor =>
+    (next) =>
+    (request) => {
+      request.header.set("authorization", token);
+      return next(request);
+    };
+  const transport = createGrpcTransport({ address, interceptors: [bearer("common")] });
+  closers.push(() => transport.close());
+  const clients = [transport, transport.with([bearer("one")]), transport.with([bearer("two")])];
+  for (const each of clients) await createClient(RegistryService, each).getService({ id: "x" });
+  expect(seen).toEqual(["common", "one", "two"]);
+  expect(peers.size).toBe(1);
+});
+
 describe("a unary call", () => {
   it("carries headers both ways, and trailers back", async () => {
     const { address } = await serve({
