@@ -1,4 +1,5 @@
 import { systemClock } from "../lib/clock.js";
+import type { Log } from "../lib/log.js";
 import { systemRandom } from "../lib/random.js";
 import { createAuthorization } from "./authorization.js";
 import { connectBare } from "./connection.js";
@@ -19,7 +20,7 @@ export interface RegistrationGroupOptions
   /** Ends the group like `close()`. */
   readonly signal?: AbortSignal;
   /** Gets every event of those members that bring no log of their own. */
-  readonly log?: RegistrationOptions["log"];
+  readonly log?: Log;
 }
 
 /** What is one registration's own, as for `startRegistration`; each needs its own identity. */
