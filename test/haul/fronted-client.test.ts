@@ -6,8 +6,15 @@ import {
 } from "../../src/haul/fronted-client.js";
 import { StartError } from "../../src/haul/start-error.js";
 
-test("a Haul stands beside aria2 and qBittorrent, never beside another Haul", () => {
-  expect(FRONTABLE_KINDS).toEqual(["aria2", "qbittorrent"]);
+test("a Haul stands beside all kinds that can be asked, but another Haul", () => {
+  expect(FRONTABLE_KINDS).toEqual([
+    "aria2",
+    "deluge",
+    "nzbget",
+    "qbittorrent",
+    "sabnzbd",
+    "transmission",
+  ]);
 });
 
 test.each([
