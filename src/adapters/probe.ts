@@ -107,7 +107,7 @@ export async function recogniseClient(
 /**
  * Asks a download client once: logs in, and reads version and load. Ends within
  * 14 s, speaks to the URL's origin alone and follows no redirect, and reads at most
- * 64 KiB of an answer (32 MiB of a qBittorrent's list of torrents).
+ * 64 KiB of an answer (32 MiB of a list of downloads).
  *
  * Never rejects, but with the signal's reason when it aborts.
  */

@@ -1,5 +1,11 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import type { ClientTarget } from "../../src/adapters/adapter.js";
+import { createAdapter, recogniseClient } from "../../src/adapters/probe.js";
+import { systemClock } from "../../src/lib/clock.js";
 import { bodyOf, probeOnce, reply, serve } from "./fake-client.js";
+
+const { signal } = new AbortController();
 
 /** An aria2 that wants the secret `right` and says what a test likes. */
 function fakeAria2(results: Readonly<Record<string, unknown>> = {}): Promise<string> {
@@ -11,15 +17,22 @@ function fakeAria2(results: Readonly<Record<string, unknown>> = {}): Promise<str
       downloadSpeed: "40",
       uploadSpeed: "5",
     },
+    "aria2.getGlobalOption": { dir: "/my data" },
+    "aria2.tellActive": [],
+    "aria2.tellWaiting": [],
+    "aria2.tellStopped": [],
     ...results,
   };
   return serve(async (request, response) => {
-    const { method, params } = JSON.parse(await bodyOf(request));
-    const answer = (status: number, fields: object) =>
-      reply(response, status, JSON.stringify({ jsonrpc: "2.0", id: "probe", ...fields }));
+    const body = await bodyOf(request);
     if (request.url !== "/base/jsonrpc") return reply(response, 404, "");
-    if (params[0] !== "token:right")
+    const { id, method, params } = JSON.parse(body);
+    const answer = (status: number, fields: object) =>
+      reply(response, status, JSON.stringify({ jsonrpc: "2.0", id, ...fields }));
+    if (params?.[0] !== "token:right")
       return answer(400, { error: { code: 1, message: "Unauthorized" } });
+    if (all[method] === undefined)
+      return answer(400, { error: { code: 1, message: "Bencode decoding failed" } });
     return answer(200, { result: all[method] });
   });
 }
@@ -35,6 +48,7 @@ describe("aria2", () => {
       version: "1.36.0",
       credentials: "accepted",
       load: { active: 2, queued: 3, downloadBytesPerSecond: 40, uploadBytesPerSecond: 5 },
+      downloadDirectory: "/my data",
     });
   });
 
@@ -66,5 +80,42 @@ describe("aria2", () => {
       outcome: "ok",
       load: { uploadBytesPerSecond: 7 },
     });
+  });
+});
+
+it("aria2 is recognised by how it refuses whoever has no secret", async () => {
+  const url = `${await fakeAria2()}/base`;
+  expect(await recogniseClient(url, { clock: systemClock, signal })).toBe("aria2");
+});
+
+describe("given a torrent, aria2", () => {
+  const INFO = "d6:lengthi1e4:name3:one6:pieces1:xe";
+  const infoHash = createHash("sha1").update(INFO).digest("hex");
+  const download = { fileName: "one.torrent", content: Buffer.from(`d4:info${INFO}e`) };
+  const add = async (results: Readonly<Record<string, unknown>>) => {
+    const target = { kind: "aria2", url: `${await fakeAria2(results)}/base`, secret: "right" };
+    return createAdapter(target as ClientTarget, { clock: systemClock }).add?.(download, signal);
+  };
+  const added = { "aria2.addTorrent": "new" };
+
+  it("tells its id", async () => {
+    expect(await add(added)).toBe("new");
+  });
+
+  it.each(["tellActive", "tellWaiting", "tellStopped"])(
+    "that it has already (%s), tells the id of that",
+    async (method) => {
+      const known = [{ gid: "known", infoHash, status: "complete" }];
+      expect(await add({ ...added, [`aria2.${method}`]: known })).toBe("known");
+    },
+  );
+
+  it("that it has failed to fetch before, takes it again", async () => {
+    const failed = [{ gid: "known", infoHash, status: "error" }];
+    expect(await add({ ...added, "aria2.tellStopped": failed })).toBe("new");
+  });
+
+  it("that is broken, refuses it", async () => {
+    await expect(add({})).rejects.toThrow("does not take the torrent");
   });
 });

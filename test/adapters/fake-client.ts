@@ -55,6 +55,11 @@ export class FakeQBittorrent {
   /** How often that was. */
   passwords = 0;
   readonly paths: string[] = [];
+  /** Bodies of what was to be added. */
+  readonly added: string[] = [];
+  /** Info hashes of the torrents that it has. */
+  readonly torrents: string[] = [];
+  onAdd: readonly [status: number, body: string] = [200, "Ok."];
   #session = 0;
 
   /** Forgets its sessions, as by a restart. */
@@ -72,6 +77,15 @@ export class FakeQBittorrent {
     const fresh = this.open && !request.headers.cookie ? cookie : undefined;
     if (url.pathname === "/api/v2/app/version") return reply(response, 200, this.version, fresh);
     if (url.pathname === "/api/v2/app/setPreferences") return this.#set(body, response);
+    if (url.pathname === "/api/v2/app/defaultSavePath") return reply(response, 200, "/my data");
+    if (url.pathname === "/api/v2/torrents/add") {
+      this.added.push(body);
+      return reply(response, ...this.onAdd);
+    }
+    if (url.pathname === "/api/v2/torrents/info") {
+      const found = this.torrents.filter((hash) => hash === url.searchParams.get("hashes"));
+      return reply(response, 200, JSON.stringify(found.map((hash) => ({ hash }))));
+    }
     if (url.pathname !== "/api/v2/sync/maindata") return reply(response, 404, "Not Found");
     const rid = Number(url.searchParams.get("rid"));
     return reply(response, 200, JSON.stringify(this.data(rid)));

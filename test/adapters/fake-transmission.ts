@@ -55,7 +55,7 @@ export class FakeTransmission {
   }
 
   readonly listener: RequestListener = async (request, response) => {
-    const { method = "", arguments: args = {} } = JSON.parse(await bodyOf(request));
+    const body = await bodyOf(request);
     if (request.url !== "/base/transmission/rpc" || request.method !== "POST")
       return html(response, 404, "<h1>404: Not Found</h1>");
     if (!this.#letsIn(request, response)) return;
@@ -64,6 +64,7 @@ export class FakeTransmission {
       response.setHeader("X-Transmission-Session-Id", id);
       return html(response, 409, "<h1>409: Conflict</h1>");
     }
+    const { method, arguments: args } = JSON.parse(body);
     this.methods.push(method);
     const answer = this.#answers(method, args);
     response.setHeader("content-type", "application/json; charset=UTF-8");

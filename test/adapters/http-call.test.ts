@@ -60,7 +60,7 @@ describe("a name", () => {
     const target = { kind: "qbittorrent", url: name.url, username: "me", secret: "right" } as const;
     const probe = await probeClient(target, { ...options, resolve: name.resolve, signal });
     expect(probe.outcome).toBe("ok");
-    expect(client.paths).toHaveLength(4);
+    expect(client.paths).toHaveLength(5);
     expect(name.asked).toEqual(["nas.test"]);
   });
 

@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Adapter } from "../../src/adapters/adapter.js";
-import { createAdapter } from "../../src/adapters/probe.js";
+import { createAdapter, recogniseClient } from "../../src/adapters/probe.js";
 import { systemClock } from "../../src/lib/clock.js";
 import { FakeQBittorrent, serve } from "./fake-client.js";
 
@@ -46,7 +47,66 @@ describe.each(["4.5", "5.2"] as const)("qBittorrent %s", (speaks) => {
     qbittorrent.restart();
     expect((await adapter.probe(signal)).outcome).toBe("ok");
     expect(qbittorrent.logins).toBe(2);
-    expect(qbittorrent.paths.at(-1)).toBe("/api/v2/sync/maindata?rid=0");
+    expect(qbittorrent.paths.at(-2)).toBe("/api/v2/sync/maindata?rid=0");
+  });
+
+  it("tells its directory, for which it is asked once in a session", async () => {
+    const adapter = adapterFor(RIGHT);
+    for (let i = 0; i < 3; i++)
+      expect(await adapter.probe(signal)).toMatchObject({ downloadDirectory: "/my data" });
+    const asked = qbittorrent.paths.filter((path) => path === "/api/v2/app/defaultSavePath");
+    expect(asked).toHaveLength(1);
+  });
+
+  it("is recognised without a login, whether it wants one or not", async () => {
+    expect(await recogniseClient(url, { clock: systemClock, signal })).toBe("qbittorrent");
+    qbittorrent.open = true;
+    expect(await recogniseClient(url, { clock: systemClock, signal })).toBe("qbittorrent");
+    expect(qbittorrent.logins).toBe(0);
+  });
+});
+
+describe("given a torrent", () => {
+  const INFO = "d6:lengthi1e4:name3:one6:pieces1:xe";
+  const HASH = createHash("sha1").update(INFO).digest("hex");
+  const download = { fileName: "one.torrent", content: Buffer.from(`d4:info${INFO}e`) };
+
+  it("gets it started, with category and directory, and its id is the info hash", async () => {
+    const where = { category: "tv", directory: "/my data/tv" };
+    expect(await adapterFor(RIGHT).add?.({ ...download, ...where }, signal)).toBe(HASH);
+    const [form = ""] = qbittorrent.added;
+    for (const [name, value] of [
+      ["category", "tv"],
+      ["savepath", "/my data/tv"],
+      ["autoTMM", "false"],
+      ["paused", "false"],
+      ["stopped", "false"],
+    ])
+      expect(form).toContain(`name="${name}"\r\n\r\n${value}\r\n`);
+    expect(form).toContain('filename="one.torrent"');
+    expect(form).toContain(INFO);
+  });
+
+  it("that it has already, it is content", async () => {
+    qbittorrent.onAdd = [200, "Fails."];
+    qbittorrent.torrents.push(HASH);
+    expect(await adapterFor(RIGHT).add?.(download, signal)).toBe(HASH);
+  });
+
+  it.each([
+    [200, "Fails."],
+    [415, "Error: 'one.torrent' is not a valid torrent file."],
+  ] as const)("that it does not take (%i), it says so", async (status, body) => {
+    qbittorrent.onAdd = [status, body];
+    const adding = adapterFor(RIGHT).add?.(download, signal);
+    await expect(adding).rejects.toThrow("does not take the torrent");
+  });
+
+  it("of version 2 is not sent, for nobody could tell its id", async () => {
+    const content = Buffer.from("d4:infod12:meta versioni2eee");
+    const adding = adapterFor(RIGHT).add?.({ ...download, content }, signal);
+    await expect(adding).rejects.toThrow("version 1");
+    expect(qbittorrent.paths).toEqual([]);
   });
 });
 

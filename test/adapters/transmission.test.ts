@@ -161,17 +161,21 @@ it.each([
   expect(logins).toEqual([undefined]);
 });
 
-it("credentials do not go to what answers in its place", async () => {
-  const adapter = adapterFor(RIGHT);
+it("credentials do not go to what answers in its place after it was away", async () => {
+  let answer = transmission.listener;
+  const changing = await serve((request, response) => answer(request, response));
+  const target = { kind: "transmission", url: `${changing}/base`, ...RIGHT } as const;
+  const adapter = createAdapter(target, { clock: systemClock });
   await adapter.probe(signal);
-  const fake = transmission.version;
-  transmission.version = "no Transmission";
-  transmission.restart();
+  answer = (_, response) => response.writeHead(502).end();
+  expect((await adapter.probe(signal)).outcome).toBe("unreachable");
+  const logins: unknown[] = [];
+  answer = (request, response) => {
+    logins.push(request.headers.authorization);
+    response.end("<html>");
+  };
   expect((await adapter.probe(signal)).outcome).toBe("wrong-kind");
-  transmission.version = fake;
-  const before = transmission.withoutLogin;
-  expect((await adapter.probe(signal)).outcome).toBe("ok");
-  expect(transmission.withoutLogin).toBe(before + 0);
+  expect(logins).toEqual([undefined]);
 });
 
 it("too old a version is unsupported, and the message names the oldest that will do", async () => {
