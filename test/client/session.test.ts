@@ -439,24 +439,36 @@ describe("update and report", () => {
     expect(states()).toEqual(["UNSPECIFIED", "VERIFIED", "UNSPECIFIED", "VERIFIED"]);
   });
 
-  it("says nothing of credentials that Pulse does not have yet, nor of ones that were replaced", async () => {
+  it("says nothing of credentials that Pulse does not have yet", async () => {
     const { pulse, clock, start } = setUp();
     session = start();
     await settle();
-    session.report({ verified: true }); // of those that are about to be replaced
-    pulse.mood = "silent";
+    pulse.mood = "away"; // to a Register, while the stream goes on
     session.update({ credentials: { apiKey: "next" } });
     await clock.advance(6_000);
     session.report({ verified: true });
-    const count = pulse.beats.length;
-    await clock.advance(2_000);
+    await clock.advance(12_000);
     pulse.mood = "well";
-    await clock.advance(30_000);
-    const before = pulse.beats.slice(0, count).map(({ credentialState }) => credentialState);
-    expect(before).toEqual(Array(count).fill(CredentialState.UNSPECIFIED));
-    const after = pulse.beats.slice(count).map(({ credentialState }) => credentialState);
-    expect(pulse.registers.at(-1)?.serviceApiKey).toBe("next");
-    expect(after.filter((state) => state === CredentialState.VERIFIED)).toHaveLength(1);
+    await clock.advance(60_000);
+    const states = (leaseId: string) =>
+      pulse.beats
+        .filter((beat) => beat.leaseId === leaseId)
+        .map(({ credentialState }) => CredentialState[credentialState]);
+    expect(states("lease-1").length).toBeGreaterThan(3);
+    expect(new Set(states("lease-1"))).toEqual(new Set(["UNSPECIFIED"]));
+    expect(states("lease-2").filter((state) => state === "VERIFIED")).toHaveLength(1);
+  });
+
+  it("does not say of new credentials that those before them were accepted", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    session.report({ verified: true });
+    session.update({ credentials: { apiKey: "next" } });
+    await clock.advance(10_000);
+    expect(pulse.beats.at(-1)).toMatchObject({ leaseId: "lease-2", sequence: 3n });
+    for (const { credentialState } of pulse.beats)
+      expect(credentialState).toBe(CredentialState.UNSPECIFIED);
   });
 
   it("says nothing of credentials that Pulse has refused", async () => {
