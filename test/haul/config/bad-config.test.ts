@@ -157,10 +157,10 @@ describe("a client", () => {
   });
 
   it("has a name of its own, and capitals do not tell names apart", async () => {
-    const other = "  - { name: QB, kind: aria2, url: http://b, min_free: x }\n";
+    const other = "  - { name: QB, kind: aria2, url: http://b, enabled: 1 }\n";
     expect(await problems(clientWith() + other)).toEqual([
       "haul.yaml:5:13: clients[1].name: is that of clients[0], too: each needs another",
-      "haul.yaml:5:55: clients[1].min_free: must be a size such as 5GiB or 500MB, or 0 for never",
+      "haul.yaml:5:54: clients[1].enabled: must be true or false",
     ]);
   });
 
@@ -245,18 +245,20 @@ describe("a client", () => {
   });
 
   it("has one secret", async () => {
-    const lines = ["api_key_env: A", "password_file: a", "password_env: B"];
+    const lines = ["api_key_env: A", "password_file: a", "password_env: B", "enabled: 1"];
     expect(await problems(clientWith(...lines))).toEqual([
       "haul.yaml:5:18: clients[0].api_key_env: the secret is given by password_file already: keep one of the two",
       "haul.yaml:7:19: clients[0].password_env: the secret is given by password_file already: keep one of the two",
+      "haul.yaml:8:14: clients[0].enabled: must be true or false",
     ]);
   });
 
   it("has one address for managers", async () => {
-    const lines = ["advertise_url: http://a", "advertise_host: b", "vpn: { container: c }"];
+    const lines = ["advertise_url: http://a", "advertise_host: b", "vpn: { container: c }", "x: 1"];
     expect(await problems(clientWith(...lines))).toEqual([
       "haul.yaml:6:21: clients[0].advertise_host: the address for managers is given by advertise_url already: keep one of the two",
       "haul.yaml:7:23: clients[0].vpn.container: the address for managers is given by advertise_url already: keep one of the two",
+      expect.stringContaining("haul.yaml:8:5: clients[0].x: is not known"),
     ]);
   });
 
@@ -287,6 +289,7 @@ describe("an unknown key", () => {
     ["min_fre", "is not known: did you mean min_free?"],
     ["minFree", "is not known: did you mean min_free?"],
     ["password-file", "is not known: did you mean password_file?"],
+    ["knid", "is not known: did you mean kind?"],
     ["paswsord_file", "is not known: did you mean password_file?"],
     ["stalled", `is not known: the keys here are ${KEYS}`],
     ["port", `is not known: the keys here are ${KEYS}`],
