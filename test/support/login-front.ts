@@ -13,6 +13,8 @@ export interface LoginFront {
 
 interface Exchange {
   readonly path: string;
+  /** With a user and password in its headers. */
+  readonly isLogin: boolean;
   readonly asked: string;
   readonly status: number;
   readonly answer: string;
@@ -22,10 +24,10 @@ interface Exchange {
 const IS_REFUSED: Readonly<Record<RealKind, (exchange: Exchange) => boolean>> = {
   aria2: ({ answer }) => answer.includes("Unauthorized"),
   deluge: ({ asked, answer }) => asked.includes("auth.login") && /"result":\s*false/.test(answer),
-  nzbget: ({ status }) => status === 401,
+  nzbget: ({ isLogin, status }) => isLogin && status === 401,
   qbittorrent: ({ path, answer }) => path.endsWith("/auth/login") && answer.startsWith("Fails"),
   sabnzbd: ({ answer }) => answer.includes("API Key Incorrect"),
-  transmission: ({ status }) => status === 401,
+  transmission: ({ isLogin, status }) => isLogin && status === 401,
 };
 
 /** Starts one; it ends with the test. While the client is away, it hangs up. */
@@ -38,6 +40,7 @@ export async function startLoginFront(client: RealClient): Promise<LoginFront> {
       const answer = await buffer(reply);
       const exchange = {
         path: request.url ?? "",
+        isLogin: request.headers.authorization !== undefined,
         asked: asked.toString("latin1"),
         status: reply.statusCode ?? 0,
         answer: answer.toString("latin1"),
@@ -68,8 +71,12 @@ function forward(
   port: number,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const options = { host: "127.0.0.1", port, method, path: url, headers, agent: false };
-    sendRequest(options, resolve).once("error", reject).end(body);
+    // qBittorrent answers nobody who seems to mean another server.
+    const { origin: _, referer: __, ...rest } = headers;
+    const options = { host: "127.0.0.1", port, method, path: url, agent: false };
+    sendRequest({ ...options, headers: { ...rest, host: `127.0.0.1:${port}` } }, resolve)
+      .once("error", reject)
+      .end(body);
   });
 }
 
