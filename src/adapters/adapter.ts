@@ -46,6 +46,8 @@ export interface ProbeSuccess {
    * their own host: that proves nothing for those who call from elsewhere.
    */
   readonly credentials: "accepted" | "not-asked";
+  /** By a session that began with an earlier probe: they may have been changed since. */
+  readonly isBySession?: true;
 }
 
 export interface ProbeFailure {

@@ -33,8 +33,10 @@ interface Daemon {
  */
 function createDelugeAdapter(target: ClientTarget, call: HttpCaller): Adapter {
   let daemon: Daemon | undefined;
+  let isNewSession = false;
   const session = createDelugeSession(target, call, () => {
     daemon = undefined;
+    isNewSession = true;
   });
 
   /** A page's worth of news; without a daemon it says only so, where other calls never end. */
@@ -67,8 +69,10 @@ function createDelugeAdapter(target: ClientTarget, call: HttpCaller): Adapter {
     const { result, error } = await session.ask("daemon.get_version", [], signal);
     // That was another method before 2.0.
     const isOld = error?.code === UNKNOWN_METHOD;
-    const told = isOld ? (await session.ask("daemon.info", [], signal)).result : result;
-    const version = text(told);
+    const told = isOld ? await session.ask("daemon.info", [], signal) : { result, error };
+    // Right after its start the web UI is connected, and does not know yet what the daemon can.
+    if (told.error?.code === UNKNOWN_METHOD) throw daemonUnknown();
+    const version = text(told.result);
     if (version === undefined) throw notDeluge();
     requireVersion("Deluge", version, MIN_VERSION);
     const config = (await session.ask("core.get_config_values", [DIRECTORIES], signal)).result;
@@ -102,6 +106,7 @@ function createDelugeAdapter(target: ClientTarget, call: HttpCaller): Adapter {
 
   return {
     async probe(signal) {
+      isNewSession = false;
       const news = await enter(signal);
       daemon ??= await askDaemon(signal);
       const { version, downloadDirectory } = daemon;
@@ -112,6 +117,7 @@ function createDelugeAdapter(target: ClientTarget, call: HttpCaller): Adapter {
         load: loadOf(news),
         ...(downloadDirectory && { downloadDirectory }),
         credentials: "accepted",
+        ...(!isNewSession && { isBySession: true }),
       };
     },
     add,
@@ -165,6 +171,10 @@ function noDaemon(): ProbeError {
     "Deluge's web UI knows no daemon: add one in its connection manager",
     true,
   );
+}
+
+function daemonUnknown(): ProbeError {
+  return new ProbeError("unreachable", "Deluge's web UI has only just met its daemon");
 }
 
 function daemonAway(): ProbeError {

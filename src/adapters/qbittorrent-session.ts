@@ -17,6 +17,8 @@ interface Session {
 export interface QBittorrentSession {
   /** Whether it asked for the login when the session began. */
   readonly asksForLogin: boolean;
+  /** Whether the session is older than the newest `enter`. */
+  readonly isKept: boolean;
   /**
    * Sees to it that there is a session that holds.
    * @param onNew there was none, and one is about to begin
@@ -39,6 +41,7 @@ export function createQBittorrentSession(
 ): QBittorrentSession {
   const base = `${target.url.replace(/\/+$/, "")}/api/v2`;
   let session: Session | undefined;
+  let isKept = false;
 
   const headers = (): Record<string, string> => (session?.cookie ? { cookie: session.cookie } : {});
   const get = (path: string, signal: AbortSignal, maxBytes?: number) =>
@@ -76,11 +79,16 @@ export function createQBittorrentSession(
     get asksForLogin() {
       return session?.by === "login";
     },
+    get isKept() {
+      return isKept;
+    },
     async enter(signal, onNew) {
+      isKept = true;
       let version = await askVersion(signal);
       if (version === undefined) {
         // The session is over: a restart of qBittorrent, or an hour without a word.
         session = undefined;
+        isKept = false;
         onNew();
         await logIn(signal);
         version = await askVersion(signal);

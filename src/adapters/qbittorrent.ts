@@ -36,6 +36,7 @@ function createQBittorrentAdapter(target: ClientTarget, call: HttpCaller): Adapt
         load: synced.load(),
         ...(downloadDirectory && { downloadDirectory }),
         credentials: session.asksForLogin ? "accepted" : "not-asked",
+        ...(session.asksForLogin && session.isKept && { isBySession: true }),
       };
     },
     /** Sessions stay, and with them ours. */

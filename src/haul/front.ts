@@ -46,6 +46,12 @@ export interface FrontOptions {
   readonly random: Random;
 }
 
+/**
+ * How long a session with a client is kept, in ms. A new one costs it more, and some go on
+ * with theirs when the password is changed: managers would be refused, and nobody know.
+ */
+const SESSION_MS = 10 * 60_000;
+
 /** Stands in front of one download client: asks it, and tells Pulse. */
 export interface Front {
   status(): ServiceView;
@@ -61,6 +67,7 @@ export function startFront(options: FrontOptions): Front {
   let { client } = options;
   let { target } = client;
   let adapter = createAdapter(target, { clock });
+  let adapterAt = clock.now();
   const fronting = createFronting({
     register,
     describe: (target, apiUrl, probe) => client.describe(target, apiUrl, probe),
@@ -79,9 +86,11 @@ export function startFront(options: FrontOptions): Front {
   }
 
   function follow(): void {
-    if (isSame(client.target, target)) return;
+    const isOld = clock.now() - adapterAt >= SESSION_MS;
+    if (isSame(client.target, target) && !isOld) return;
     target = client.target;
     adapter = createAdapter(target, { clock });
+    adapterAt = clock.now();
   }
 
   /** All that a probe alone does not tell. */

@@ -84,7 +84,7 @@ export function createFronting(options: FrontingOptions): Fronting {
     registration?.report({
       health: verdict.health,
       load: probe.load,
-      ...(isProven && { verified: true }),
+      ...(isProven && !probe.isBySession && { verified: true }),
     });
   }
 

@@ -40,6 +40,7 @@ describe.each(["2.0.3", "2.2.0"])("Deluge %s", (version) => {
         },
         downloadDirectory: "/downloads",
         credentials: "accepted",
+        ...(i > 0 && { isBySession: true }),
       });
     expect(deluge.logins).toBe(1);
     expect(deluge.methods).toEqual([
@@ -62,11 +63,23 @@ describe.each(["2.0.3", "2.2.0"])("Deluge %s", (version) => {
 
   it("gets a new login when its sessions are gone", async () => {
     const adapter = adapterFor("right");
-    await adapter.probe(signal);
+    const isBySession = true;
+    expect(await adapter.probe(signal)).not.toMatchObject({ isBySession });
+    expect(await adapter.probe(signal)).toMatchObject({ outcome: "ok", isBySession });
     deluge.restart();
     deluge.version = "2.3.0";
-    expect(await adapter.probe(signal)).toMatchObject({ outcome: "ok", version: "2.3.0" });
+    const probe = await adapter.probe(signal);
+    expect(probe).toMatchObject({ outcome: "ok", version: "2.3.0" });
+    expect(probe).not.toMatchObject({ isBySession });
     expect(deluge.logins).toBe(2);
+  });
+
+  it("whose web UI has just been started is asked again, as one that is away", async () => {
+    deluge.knowsMethods = false;
+    const adapter = adapterFor("right");
+    expect((await adapter.probe(signal)).outcome).toBe("unreachable");
+    deluge.knowsMethods = true;
+    expect((await adapter.probe(signal)).outcome).toBe("ok");
   });
 
   it("refuses once and no more when its password was changed with its sessions gone", async () => {

@@ -14,6 +14,8 @@ export class FakeDeluge {
   keepsSessions = true;
   hosts: readonly unknown[] = [["aaaa", "127.0.0.1", 58846, "localclient"]];
   isDaemonUp = true;
+  /** Whether the web UI knows what its daemon can: not at once after its start. */
+  knowsMethods = true;
   /** Whether the web UI is connected to it. */
   isConnected = true;
   torrents: Record<string, Torrent> = {};
@@ -54,7 +56,7 @@ export class FakeDeluge {
     if (method === "auth.login") return { result: this.#logIn(params[0]) };
     const isOfWeb = method.startsWith("web.");
     // Those of a daemon it learns when it is connected to it, and knows them still when it is no more.
-    if (!isOfWeb && !this.#methods().includes(method))
+    if (!isOfWeb && !(this.knowsMethods && this.#methods().includes(method)))
       return { error: { message: "Unknown method", code: 2 } };
     if (!isLoggedIn) return { error: { message: "Not authenticated", code: 1 } };
     if (!isOfWeb && !(this.isConnected && this.isDaemonUp)) return NEVER;

@@ -43,9 +43,11 @@ describe.each(["4.5", "5.2"] as const)("qBittorrent %s", (speaks) => {
 
   it("gets a new login when its sessions are gone", async () => {
     const adapter = adapterFor(RIGHT);
-    await adapter.probe(signal);
+    const isBySession = true;
+    expect(await adapter.probe(signal)).not.toMatchObject({ isBySession });
+    expect(await adapter.probe(signal)).toMatchObject({ outcome: "ok", isBySession });
     qbittorrent.restart();
-    expect((await adapter.probe(signal)).outcome).toBe("ok");
+    expect(await adapter.probe(signal)).not.toMatchObject({ isBySession });
     expect(qbittorrent.logins).toBe(2);
     expect(qbittorrent.paths.at(-2)).toBe("/api/v2/sync/maindata?rid=0");
   });

@@ -157,6 +157,22 @@ describe("another configuration", () => {
     expect(client.badLogins).toBe(2);
   });
 
+  it("is not needed to find out that a password was changed while sessions went on", async () => {
+    const { client, settings } = await startClient("one");
+    const agent = start();
+    await agent.apply([settings]);
+    await isAnswered(agent, "one", "ok");
+    client.password = "plain-changed";
+    const foundAt = () => agent.services().get("one")?.client?.foundAt ?? 0;
+    for (let i = 0; i < 80 && outcomeOf(agent, "one") === "ok"; i++) {
+      const before = foundAt();
+      await clock.advance(10_000);
+      await eventually(async () => expect(foundAt()).toBeGreaterThan(before));
+    }
+    expect(outcomeOf(agent, "one")).toBe("authentication-failed");
+    expect(client.badLogins).toBe(1);
+  });
+
   it("after the end changes nothing", async () => {
     const { settings } = await startClient("one");
     const agent = start();

@@ -220,6 +220,11 @@ describe("once registered", () => {
     ]);
   });
 
+  it("an old session proves nothing new", () => {
+    take({ ...ok(), isBySession: true } as Probe);
+    expect(told).toEqual([{ status: "online", active: 1 }]);
+  });
+
   it("a new version is registered", () => {
     take(ok("5.0.0"));
     expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified"]);
