@@ -168,11 +168,13 @@ export interface Registration {
   /**
    * Registers anew with what has changed, as soon as Pulse can be reached; the newest call
    * wins. `service` is replaced whole, credentials field by field: with a new API key the
-   * user name goes on, and their state does not.
+   * user name goes on, and their state does not. `health` goes along, so that both are seen
+   * at once.
    */
   update(change: {
     readonly service?: ServiceDescription;
     readonly credentials?: ServiceCredentials;
+    readonly health?: ServiceHealth;
   }): void;
   /**
    * Sent with the next heartbeat; a change of status is sent at once. `verified`: the

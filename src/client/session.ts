@@ -118,7 +118,8 @@ class Session implements Registration {
     return () => void this.#listeners.delete(own);
   }
 
-  update(change: { service?: ServiceDescription; credentials?: ServiceCredentials }): void {
+  update(change: Parameters<Registration["update"]>[0]): void {
+    if (change.health) this.#health = change.health;
     this.#wanted = described(this.#wanted, change);
     if (change.credentials) this.#isVerified = false;
     this.#dispatch({ type: "update" });

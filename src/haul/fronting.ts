@@ -73,8 +73,10 @@ export function createFronting(options: FrontingOptions): Fronting {
     if (isEqual(newService, service) && isEqual(newCredentials, credentials)) return;
     service = newService;
     credentials = newCredentials;
-    if (registration) registration.update({ service, credentials });
-    else registration = register(service, credentials, verdict.health);
+    // One change for managers: not for a moment DEGRADED with credentials that are VERIFIED.
+    const { health } = verdict;
+    if (registration) registration.update({ service, credentials, health });
+    else registration = register(service, credentials, health);
   }
 
   function takeAnswer(target: ClientTarget, probe: ProbeSuccess, apiUrl: string): void {

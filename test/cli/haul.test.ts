@@ -223,6 +223,7 @@ describe("probe", () => {
     const results: Record<string, object> = {
       "aria2.getVersion": { version: "1.36.0" },
       "aria2.getGlobalStat": { numActive: "1", numWaiting: "0", downloadSpeed: "2048" },
+      "aria2.getGlobalOption": { dir: "/downloads" },
     };
     const server = createHttpServer(async (request, response) => {
       let body = "";
@@ -248,7 +249,7 @@ describe("probe", () => {
     const args = ["probe", "--kind", "gopher", "--url", "http://127.0.0.1:1"];
     const { code, stderr } = await group.run("haul", args);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/^haul: [^\n]*Allowed choices are aria2, qbittorrent[^\n]*\n$/);
+    expect(stderr).toMatch(/^haul: [^\n]*Allowed choices are aria2, deluge, [^\n]*\n$/);
   });
 
   test("of a download client that does not answer: says so and ends with 1", async () => {

@@ -408,6 +408,28 @@ describe("update and report", () => {
     expect(pulse.beats).toHaveLength(3);
   });
 
+  it("registers what has changed with the health that goes along, and no heartbeat tells of one without the other", async () => {
+    const { pulse, clock, start } = setUp();
+    session = start();
+    await settle();
+    session.update({
+      credentials: { apiKey: "k", state: "rejected" },
+      health: { status: "degraded", reason: "refused" },
+    });
+    session.report({ health: { status: "degraded", reason: "refused" } });
+    await settle();
+    expect(pulse.registers).toHaveLength(2);
+    expect(pulse.registers[1]).toMatchObject({
+      credentialState: CredentialState.REJECTED,
+      status: ServiceStatus.DEGRADED,
+      statusReason: "refused",
+    });
+    const registered = pulse.beats.length;
+    await clock.advance(5_000);
+    expect(pulse.beats.slice(1).map(({ status }) => status)).not.toContain(ServiceStatus.ONLINE);
+    expect(pulse.beats.length).toBeGreaterThan(registered);
+  });
+
   it("says at once that what it stands for is OFFLINE, and again when it registers anew", async () => {
     const { pulse, clock, start } = setUp();
     session = start();

@@ -38,8 +38,14 @@ beforeEach(() => {
     grant: undefined,
     acknowledged: undefined,
     subscribe: () => () => {},
-    update: ({ service, credentials }) =>
-      void told.push(["update", service?.version, service?.apiUrl, credentials?.state]),
+    update: ({ service, credentials, health }) =>
+      void told.push([
+        "update",
+        service?.version,
+        service?.apiUrl,
+        credentials?.state,
+        health?.status,
+      ]),
     report: ({ health, load, verified }: Report) =>
       void told.push({
         ...health,
@@ -205,7 +211,7 @@ describe("once registered", () => {
   it("a refusal is DEGRADED at once, and the credentials are REJECTED", () => {
     take(failed("authentication-failed"), { nextInMs: undefined });
     expect(told).toEqual([
-      ["update", "4.5.2", "http://nas:8080", "rejected"],
+      ["update", "4.5.2", "http://nas:8080", "rejected", "degraded"],
       { status: "degraded", reason: "download client refuses the credentials" },
     ]);
   });
@@ -215,7 +221,7 @@ describe("once registered", () => {
     told = [];
     take(ok(), { target: { ...TARGET, secret: "plain-mended" } });
     expect(told).toEqual([
-      ["update", "4.5.2", "http://nas:8080", "verified"],
+      ["update", "4.5.2", "http://nas:8080", "verified", "online"],
       { status: "online", reason: "download client answers", active: 1, verified: true },
     ]);
   });
@@ -227,7 +233,7 @@ describe("once registered", () => {
 
   it("a new version is registered", () => {
     take(ok("5.0.0"));
-    expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified"]);
+    expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified", "online"]);
   });
 
   it("a new address is registered when it has answered there", () => {
@@ -235,16 +241,16 @@ describe("once registered", () => {
     take(SILENT, { target });
     expect(told).toEqual([{ status: "online" }]);
     take(ok(), { target });
-    expect(told[1]).toEqual(["update", "4.5.2", "http://nas:9090", "verified"]);
+    expect(told[1]).toEqual(["update", "4.5.2", "http://nas:9090", "verified", "online"]);
   });
 
   it("one that managers cannot reach any more stays where they know it", () => {
     take(ok("5.0.0"), { address: NOT_REACHABLE });
-    expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified"]);
+    expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified", "online"]);
   });
 
   it("credentials that it is about to take are registered, unproven", () => {
     fronting.announce({ ...TARGET, secret: "plain-next" });
-    expect(told).toEqual([["update", "4.5.2", "http://nas:8080", "unverified"]]);
+    expect(told).toEqual([["update", "4.5.2", "http://nas:8080", "unverified", "online"]]);
   });
 });

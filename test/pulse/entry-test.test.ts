@@ -169,7 +169,7 @@ describe("a test that finds", () => {
       calls++;
       reply(response, 200, "");
     });
-    for (const kind of ["transmission", "constructor"]) {
+    for (const kind of ["rtorrent", "constructor"]) {
       const id = await entryAt(url, { kind });
       expect(await test(id)).toMatchObject({
         outcome: TestOutcome.UNSUPPORTED_KIND,

@@ -272,7 +272,8 @@ describePostgres("nodes that start together", () => {
     await run(db, "drop table registry_time, feed, nodes, audit");
     await run(db, "drop function refuse_audit_update");
     for (const [table, columns] of Object.entries({
-      services: ["node_id", "lapses_at", "approved", "token_id"],
+      services: ["node_id", "lapses_at", "approved", "token_id", "verified_at", "said_offline"],
+      download_clients: ["verified_at"],
       tokens: [...["expires_at", "max_uses", "uses", "instance_id", "joined_with", "last_used_at"]],
     }))
       await run(db, `alter table ${table} ${columns.map((name) => `drop ${name}`).join(", ")}`);
