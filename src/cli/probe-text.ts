@@ -10,7 +10,7 @@ export function probeText({ kind, url }: FrontedClient, probe: Probe): string {
     ["says", probe.message],
   ];
   if (probe.outcome === "ok") {
-    const { version, credentials, load } = probe;
+    const { version, credentials, load, downloadDirectory } = probe;
     lines.push(
       ["version", version],
       ["credentials", credentials === "accepted" ? "accepted" : "not asked for on this host"],
@@ -19,6 +19,7 @@ export function probeText({ kind, url }: FrontedClient, probe: Probe): string {
       ["queued", load.queued?.toString()],
       ["download", known(load.downloadBytesPerSecond, rateText)],
       ["upload", known(load.uploadBytesPerSecond, rateText)],
+      ["directory", downloadDirectory],
     );
   }
   return factLines(lines);

@@ -238,7 +238,12 @@ describe("probe", () => {
     const json = await group.run("haul", [...args, "--json"], { HAUL_API_KEY: "plain-secret" });
     server.close();
     expect([text.code, json.code]).toEqual([0, 0]);
-    for (const line of [/^outcome +ok$/m, /^version +1\.36\.0$/m, /^download +2\.0 KiB\/s$/m])
+    for (const line of [
+      /^outcome +ok$/m,
+      /^version +1\.36\.0$/m,
+      /^download +2\.0 KiB\/s$/m,
+      /^directory +\/downloads$/m,
+    ])
       expect(text.stdout).toMatch(line);
     expect(text.stdout).toMatch(/^free +unknown$/m);
     expect(JSON.parse(json.stdout)).toMatchObject({ outcome: "ok", load: { active: 1 } });
