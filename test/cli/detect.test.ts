@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { detectionText } from "../../src/cli/detect-command.js";
+import { detectionText } from "../../src/cli/detect.js";
 import { createProgramGroup, type ProgramGroup } from "../support/processes.js";
 
 describe("what people read", () => {
