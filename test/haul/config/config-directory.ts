@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { ConfigError, readConfig } from "../../../src/haul/config/index.js";
 
@@ -18,6 +18,7 @@ export async function configDirectory(): Promise<ConfigDirectory> {
   onTestFinished(() => rm(path, { recursive: true }));
   const put = async (name: string, text: string) => {
     const file = join(path, name);
+    await mkdir(dirname(file), { recursive: true });
     await writeFile(file, text, { mode: 0o600 });
     return file;
   };

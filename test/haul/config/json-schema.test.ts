@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readConfig } from "../../../src/haul/config/index.js";
 import { configJsonSchema } from "../../../src/haul/config/json-schema.js";
+import { readmeBlock } from "../../support/installed-package.js";
 import { configDirectory } from "./config-directory.js";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -32,6 +33,27 @@ it("docs/haul.md explains every key", async () => {
   const { properties } = JSON.parse(configJsonSchema());
   const keys = [properties, properties.clients.items.properties].flatMap(Object.keys);
   expect(keys.filter((key) => key !== "$schema" && !page.includes(`\`${key}\``))).toEqual([]);
+});
+
+it("the README's configuration can be used", async () => {
+  const directory = await configDirectory();
+  const path = await directory.put("haul.yaml", await readmeBlock("config"));
+  for (const name of ["qbittorrent", "sabnzbd"]) await directory.put(`secrets/${name}`, "one\n");
+  const { clients, warnings } = await readConfig(path, {});
+  expect(clients).toMatchObject([
+    { kind: "qbittorrent", secret: "one", pathMappings: [{ managerPath: "/data/downloads" }] },
+    { kind: "sabnzbd", secret: "one" },
+  ]);
+  expect(warnings).toEqual([]);
+});
+
+it("that of the compose file can be used, with secrets where Docker puts them", async () => {
+  const directory = await configDirectory();
+  const text = await read("deploy/compose/haul.yaml");
+  await directory.put("secrets/qbittorrent-password", "one\n");
+  const here = text.replaceAll("/run/secrets/", "secrets/");
+  const { clients, pulse, warnings } = await readConfig(await directory.put("haul.yaml", here), {});
+  expect([pulse, clients.length, warnings]).toEqual(["http://pulse:9696", 1, []]);
 });
 
 describe("examples/haul.yaml", () => {
