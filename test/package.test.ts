@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CredentialState } from "../gen/pulse/v1/download_client_pb.js";
 import {
   type InstalledPackage,
   installPackage,
@@ -8,7 +9,7 @@ import {
   runInClone,
 } from "./support/installed-package.js";
 import { isMissing } from "./support/missing.js";
-import { HAUL, TestPulse } from "./support/pulse.js";
+import { HAUL, LONG_TTL, TestPulse } from "./support/pulse.js";
 
 // What a newcomer gets from `npm install pulse-registry`, and what the README tells them to type.
 
@@ -80,6 +81,37 @@ describe.each(resolutions)("with moduleResolution %s", (resolution) => {
     );
   });
 
+  it("the README's choice of a client compiles, takes the best one, and finds its files", async () => {
+    const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
+    const instanceIds: string[] = [];
+    for (const name of ["small", "large"]) {
+      const { lease, service } = await registry.register({
+        service: {
+          ...{ name, type: "download-client", kind: "qbittorrent", apiUrl: `http://${name}:1` },
+          downloadDirectory: "/downloads",
+          pathMappings: [{ clientPath: "/downloads", managerPath: `/mnt/${name}` }],
+        },
+        serviceApiKey: "k",
+        credentialState: CredentialState.VERIFIED,
+        requestedTtl: LONG_TTL,
+      });
+      instanceIds.push(service?.instanceId ?? "");
+      const load = { freeBytes: name === "large" ? 2_000n : 1_000n };
+      const beats = registry.heartbeat(
+        (async function* () {
+          yield { leaseId: lease?.id ?? "", sequence: 1n, load };
+        })(),
+      );
+      for await (const _ of beats) break;
+    }
+    await installed.write("choose.ts", await readmeBlock("choose"));
+    await installed.compile(resolution, "choose.ts");
+    expect(await installed.run("node", ["choose.js"], await asService())).toBe(
+      "large /mnt/large/film.mkv\n",
+    );
+    for (const instanceId of instanceIds) await registry.deregister({ instanceId });
+  });
+
   it("Pulse itself can be embedded, and the generated code imported", async () => {
     await installed.write(
       "embedded.ts",
@@ -105,6 +137,7 @@ it("holds what it needs to run, and no test, source or secret", async () => {
     "LICENSE",
     "README.md",
     "SECURITY.md",
+    "deploy",
     "dist",
     "package.json",
     "proto",
