@@ -24,6 +24,10 @@ afterAll(async () => {
   await installed?.remove();
 });
 
+async function* only<T>(item: T): AsyncGenerator<T> {
+  yield item;
+}
+
 /** The environment of somebody who was given a token. */
 async function asService(): Promise<Record<string, string>> {
   return { PULSE_URL: pulse.server.url, PULSE_TOKEN: await pulse.fileToken("service") };
@@ -85,7 +89,7 @@ describe.each(resolutions)("with moduleResolution %s", (resolution) => {
     const { registry } = pulse.clients("gRPC", await pulse.fileToken("service"));
     const instanceIds: string[] = [];
     for (const name of ["small", "large"]) {
-      const { lease, service } = await registry.register({
+      const client = {
         service: {
           ...{ name, type: "download-client", kind: "qbittorrent", apiUrl: `http://${name}:1` },
           downloadDirectory: "/downloads",
@@ -94,15 +98,14 @@ describe.each(resolutions)("with moduleResolution %s", (resolution) => {
         serviceApiKey: "k",
         credentialState: CredentialState.VERIFIED,
         requestedTtl: LONG_TTL,
-      });
+      };
+      const { lease, service } = await registry.register(client);
       instanceIds.push(service?.instanceId ?? "");
       const load = { freeBytes: name === "large" ? 2_000n : 1_000n };
-      const beats = registry.heartbeat(
-        (async function* () {
-          yield { leaseId: lease?.id ?? "", sequence: 1n, load };
-        })(),
-      );
-      for await (const _ of beats) break;
+      const beat = { leaseId: lease?.id ?? "", sequence: 1n, load };
+      for await (const { event } of registry.heartbeat(only(beat)))
+        expect(event.case).toBe("renewed");
+      await registry.register(client); // or it would be OFFLINE, since its stream has ended
     }
     await installed.write("choose.ts", await readmeBlock("choose"));
     await installed.compile(resolution, "choose.ts");
