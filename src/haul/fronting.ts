@@ -75,8 +75,12 @@ export function createFronting(options: FrontingOptions): Fronting {
     credentials = newCredentials;
     // One change for managers: not for a moment DEGRADED with credentials that are VERIFIED.
     const { health } = verdict;
-    if (registration) registration.update({ service, credentials, health });
-    else registration = register(service, credentials, health);
+    if (registration && registration.state !== "failed") {
+      registration.update({ service, credentials, health });
+      return;
+    }
+    void registration?.close(); // what Pulse refused is over: this is something else
+    registration = register(service, credentials, health);
   }
 
   function takeAnswer(target: ClientTarget, probe: ProbeSuccess, apiUrl: string): void {

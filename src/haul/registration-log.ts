@@ -72,7 +72,7 @@ export function logRegistration(registration: Registration, pulse: string, log: 
 const SUPERSEDED =
   "two processes share one identity: another Haul with this state directory, or a copy of it, has registered, so this one has stopped; give each a --data of its own, then restart this one";
 const FAILED =
-  "Pulse refuses what Haul wants to register: mend the option that the error names, and restart Haul";
+  "Pulse refuses what Haul wants to register: mend what the error names in the configuration file, or restart Haul with that option mended";
 
 /** Which node it is, where there is a choice. */
 function at({ endpoint }: { readonly endpoint?: string }) {

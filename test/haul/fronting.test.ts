@@ -27,14 +27,18 @@ interface Report {
 
 /** What Pulse would have been told, in order. */
 let told: unknown[];
+let state: Registration["state"];
 let log: ReturnType<typeof recordingLog>;
 let fronting: Fronting;
 
 beforeEach(() => {
   told = [];
+  state = "registered";
   log = recordingLog();
   const registration: Registration = {
-    state: "registered",
+    get state() {
+      return state;
+    },
     grant: undefined,
     acknowledged: undefined,
     subscribe: () => () => {},
@@ -52,7 +56,7 @@ beforeEach(() => {
         ...(load && { active: load.active }),
         ...(verified && { verified }),
       }),
-    close: async () => {},
+    close: async () => void told.push("close"),
   };
   fronting = createFronting({
     describe: ({ kind }, apiUrl, { version }) => ({
@@ -247,6 +251,18 @@ describe("once registered", () => {
   it("one that managers cannot reach any more stays where they know it", () => {
     take(ok("5.0.0"), { address: NOT_REACHABLE });
     expect(told[0]).toEqual(["update", "5.0.0", "http://nas:8080", "verified", "online"]);
+  });
+
+  it("what Pulse has refused as invalid is given up, and registered when it has changed", () => {
+    state = "failed";
+    take(ok());
+    expect(told).not.toContainEqual(expect.arrayContaining(["register"]));
+    take(ok("5.0.0"));
+    expect(told.slice(-3)).toMatchObject([
+      "close",
+      ["register", "5.0.0", "http://nas:8080", {}, "online"],
+      { status: "online" },
+    ]);
   });
 
   it("credentials that it is about to take are registered, unproven", () => {

@@ -68,7 +68,7 @@ describe("the log of a registration", () => {
     ],
     [{ type: "rejected", error, retryInMs: 60_000 }, "error haul.rejected", /check its token/],
     [{ type: "superseded" }, "error haul.superseded", /two processes share one identity/],
-    [{ type: "failed", error }, "error haul.failed", /mend the option/],
+    [{ type: "failed", error }, "error haul.failed", /mend what the error names/],
     [{ type: "closed" }, "info haul.unregistered", /nas/],
   ])("%o", (event, line, says) => {
     emit(event);
