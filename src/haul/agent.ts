@@ -91,7 +91,7 @@ export function createAgent(options: AgentOptions): Agent {
     const member = members.get(settings.name);
     if (!member) return add(settings);
     if (isSame(settings, member.settings)) return;
-    await member.front.change(await fronted(settings));
+    await member.front.change(() => fronted(settings));
     members.set(settings.name, { ...member, settings });
   }
 

@@ -55,8 +55,12 @@ const SESSION_MS = 10 * 60_000;
 /** Stands in front of one download client: asks it, and tells Pulse. */
 export interface Front {
   status(): ServiceView;
-  /** Goes on with this: asks at once, unless that would only repeat a log-in that was refused. */
-  change(client: FrontedBy): Promise<void>;
+  /**
+   * Goes on with what is made then, while nothing is under way with the client, and asks at
+   * once, unless that would only repeat a log-in that was refused.
+   * @throws what `make` throws, and then goes on as before.
+   */
+  change(make: () => Promise<FrontedBy>): Promise<void>;
   rotate(signal: AbortSignal): Promise<Rotated>;
   /** Says goodbye, or removes the registration, and leaves no timer. */
   stop(options?: { readonly deregister?: boolean }): Promise<void>;
@@ -68,6 +72,8 @@ export function startFront(options: FrontOptions): Front {
   let { target } = client;
   let adapter = createAdapter(target, { clock });
   let adapterAt = clock.now();
+  /** How the client has refused the credentials of `target`: they are not sent to it again. */
+  let refused: Probe | undefined;
   const fronting = createFronting({
     register,
     describe: (target, apiUrl, probe) => client.describe(target, apiUrl, probe),
@@ -87,7 +93,9 @@ export function startFront(options: FrontOptions): Front {
 
   function follow(): void {
     const isOld = clock.now() - adapterAt >= SESSION_MS;
-    if (isSame(client.target, target) && !isOld) return;
+    const isKnown = isSame(client.target, target);
+    if (isKnown && !isOld) return;
+    if (!isKnown) refused = undefined;
     target = client.target;
     adapter = createAdapter(target, { clock });
     adapterAt = clock.now();
@@ -105,17 +113,19 @@ export function startFront(options: FrontOptions): Front {
     return { target, probe: { ...probe, load }, address, ...(vpn && { vpn }) };
   }
 
-  async function find(signal: AbortSignal): Promise<Finding> {
+  async function ask(signal: AbortSignal): Promise<Probe> {
     const settled = await client.settle?.(signal);
     follow();
-    return complete(settled ?? (await adapter.probe(signal)));
+    const probe = settled ?? refused ?? (await adapter.probe(signal));
+    if (probe.outcome === "authentication-failed") refused = probe;
+    return probe;
   }
 
   let found: Finding | undefined;
   const prober = startProber({
     ...(options.firstInMs !== undefined && { firstInMs: options.firstInMs }),
     async probe(signal) {
-      found = await alone(() => find(signal));
+      found = await alone(async () => complete(await ask(signal)));
       return found.probe;
     },
     onProbe(_, nextInMs) {
@@ -136,19 +146,21 @@ export function startFront(options: FrontOptions): Front {
       const { kind, url } = client.target;
       return { registration, client: { kind, url, finding, foundAt, health } };
     },
-    change: (next) =>
+    change: (make) =>
       alone(async () => {
-        const isNewTarget = !isSame(next.target, target);
+        const next = await make();
         await client.stop?.();
         client = next;
-        const isRefused = fronting.finding?.probe.outcome === "authentication-failed";
-        if (isNewTarget || !isRefused) prober.askNow();
+        prober.askNow();
       }),
     async rotate(caller) {
       const signal = AbortSignal.any([caller, stopping.signal]);
       await alone(async () => {
-        const { outcome } = fronting.finding?.probe ?? {};
-        if (outcome === "authentication-failed" || outcome === "banned") throw refusal();
+        const { outcome } = await ask(signal);
+        if (outcome === "authentication-failed" || outcome === "banned") {
+          prober.askNow();
+          throw refusal();
+        }
         const probe = await client.changeSecret(adapter, signal, () => {
           follow();
           fronting.announce(target);
