@@ -87,9 +87,9 @@ export async function openKeyRing(
     return done;
   }
 
-  const writeOld = () =>
-    old.length > 0
-      ? writePrivateFile(path, `${JSON.stringify(old.map(stored), undefined, 2)}\n`)
+  const writeOld = (keys: readonly RunningKey[] = old) =>
+    keys.length > 0
+      ? writePrivateFile(path, `${JSON.stringify(keys.map(stored), undefined, 2)}\n`)
       : rm(path, { force: true });
 
   function endThoseDue(): void {
@@ -99,7 +99,7 @@ export async function openKeyRing(
     if (left.length < old.length) {
       old = left;
       log.info({ accepted: old.length }, "haul.old-key-ended");
-      write(writeOld).catch(() => {}); // it is logged, and looked at again at the next start
+      write(() => writeOld()).catch(() => {}); // it is logged, and looked at again at the next start
     }
     const nextAt = Math.min(...old.map(({ dueAt }) => dueAt));
     if (nextAt < Number.POSITIVE_INFINITY) timer = clock.setTimer(nextAt - now, endThoseDue);
@@ -117,16 +117,12 @@ export async function openKeyRing(
           throw new RotationRefused(
             `${MAX_OLD_KEYS} keys from before are still accepted: wait until they end, or until Pulse is there to be told`,
           );
-        const before = old;
-        old = [...old, running({ key: current, overlapMs }, clock)];
+        const added = running({ key: current, overlapMs }, clock);
         const next = randomSecret(random);
-        try {
-          await writeOld();
-          await writePrivateFile(join(directory, KEY_FILE), `${next}\n`);
-        } catch (error) {
-          old = before;
-          throw error;
-        }
+        await writeOld([...old, added]);
+        await writePrivateFile(join(directory, KEY_FILE), `${next}\n`);
+        // Both at once: until here the key is the newest, and to acknowledge it lets none end.
+        old = [...old, added];
         current = next;
       }),
     acknowledge(key) {
@@ -136,7 +132,7 @@ export async function openKeyRing(
         const { endsAt = now + each.overlapMs } = each;
         return each.endsAt === undefined ? running({ ...each, endsAt }, clock) : each;
       });
-      write(writeOld).catch(() => {}); // it is logged; a later start lets them end by itself
+      write(() => writeOld()).catch(() => {}); // it is logged; a later start lets them end by itself
       endThoseDue();
     },
     close() {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type KeyRing, openKeyRing, rotateKeyFiles } from "../../src/haul/key-ring.js";
 import { systemRandom } from "../../src/lib/random.js";
-import { ManualClock } from "../support/manual-clock.js";
+import { ManualClock, settle } from "../support/manual-clock.js";
 import { recordingLog } from "../support/recording-log.js";
 
 let directory: string;
@@ -64,6 +64,17 @@ describe("the keys of Haul's API", () => {
     expect(await text("api.key.old")).toBeUndefined();
     expect(clock.pending).toBe(0);
     expect(JSON.stringify(log.lines)).not.toMatch(new RegExp(`${first}|${second}`));
+  });
+
+  it("are two as long as Pulse has the one from before, also if it says so in the middle of a rotation", async () => {
+    const ring = await open();
+    const first = ring.current;
+    const rotated = ring.rotate(60_000);
+    await settle();
+    ring.acknowledge(first);
+    await rotated;
+    await clock.advance(24 * 3_600_000);
+    expect(accepts(ring, first, ring.current)).toEqual([true, true]);
   });
 
   it("are three after two, each with a time of its own", async () => {
