@@ -174,8 +174,7 @@ export function startFront(options: FrontOptions): Front {
     },
     async stop(how) {
       stopping.abort();
-      await prober.stop();
-      await client.stop?.();
+      await Promise.all([prober.stop(), client.stop?.()]); // a probe may wait for what that ends
       await fronting.registration?.close(how);
     },
   };

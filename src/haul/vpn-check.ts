@@ -37,12 +37,12 @@ export interface VpnCheck {
   /** By the last run that has ended. */
   readonly state: VpnState;
   /**
-   * Runs the command, for 5 s at most; a run that is under way is waited for instead.
-   * Exit code 0 is up, all else is down: another code, no end in time, no start.
+   * Runs the command, or waits for a run that is under way; for 5 s at most, though nothing
+   * can end it. Exit code 0 is up, all else is down: another code, no end in time, no start.
    * Never rejects.
    */
   run(): Promise<VpnState>;
-  /** Ends a run that is under way, which then changes nothing, and begins no more. */
+  /** Ends a run that is under way, which then changes nothing, and begins no more. As long as `run`. */
   stop(): Promise<void>;
 }
 
@@ -62,7 +62,8 @@ export function createVpnCheck(options: VpnCheckOptions): VpnCheck {
     trouble = detail;
   }
 
-  async function runOnce(): Promise<VpnState> {
+  /** @param onLate called with "down" when its time is over; it goes on until it has ended */
+  async function runOnce(onLate: (state: VpnState) => void): Promise<VpnState> {
     let isLate = false;
     let problem: string | undefined;
     let code: number | undefined;
@@ -74,6 +75,7 @@ export function createVpnCheck(options: VpnCheckOptions): VpnCheck {
         state = "down"; // now: one that waits for a disk ends only when that answers
         complain(TOO_LATE);
         running.kill();
+        onLate(state);
       });
       code = await running.ended.finally(() => limit.cancel());
     } catch (error) {
@@ -93,8 +95,11 @@ export function createVpnCheck(options: VpnCheckOptions): VpnCheck {
     },
     run() {
       if (isStopped) return Promise.resolve(state);
-      current ??= runOnce().finally(() => {
-        current = undefined;
+      current ??= new Promise((resolve) => {
+        void runOnce(resolve).then((state) => {
+          current = undefined;
+          resolve(state);
+        });
       });
       return current;
     },

@@ -1,7 +1,8 @@
+import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeEach, expect, it, onTestFinished } from "vitest";
+import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import type { Registration } from "../../src/client/index.js";
 import { createClientSecret } from "../../src/haul/client-secret.js";
 import { type Front, type FrontedBy, startFront } from "../../src/haul/front.js";
@@ -88,4 +89,17 @@ it("whatever asks again, credentials that were refused are not sent again", asyn
   await front.change(async () => fronted);
   await eventually(async () => expect(front.status().client?.foundAt).toBeGreaterThan(foundAt));
   expect(client.badLogins).toBe(1);
+});
+
+it("a stop does not wait for a check of the VPN, which it ends", async () => {
+  const ended = new EventEmitter();
+  const checked = vi.fn(async (): Promise<"up"> => {
+    await once(ended, "now");
+    return "up";
+  });
+  const stop = async () => void ended.emit("now");
+  await front.change(async () => ({ ...fronted, vpn: checked, stop }));
+  await eventually(async () => expect(checked).toHaveBeenCalled());
+  await front.stop();
+  expect(clock.pending).toBe(0);
 });

@@ -101,7 +101,7 @@ describe("a command that does not end", () => {
     expect(log.lines).toHaveLength(2);
   });
 
-  it("is down though nothing can kill it, and no other is started", async () => {
+  it("holds up nobody though nothing can kill it, and no other is started", async () => {
     const immortal = createVpnCheck({
       command: "x",
       environment: {},
@@ -109,10 +109,10 @@ describe("a command that does not end", () => {
       log,
       start: () => ({ ...start(), kill: () => {} }),
     });
-    immortal.run();
+    const run = immortal.run();
     await clock.advance(5_000);
-    expect(immortal.state).toBe("down");
-    immortal.run();
+    expect([await run, await immortal.run(), immortal.state]).toEqual(["down", "down", "down"]);
+    await immortal.stop();
     expect(started).toHaveLength(1);
   });
 });
