@@ -53,13 +53,14 @@ export async function advertisedAddress(
   { network, hostName }: AdvertisedAddressOptions,
 ): Promise<AdvertisedAddress> {
   const { url, advertiseUrl, advertiseHost, kind } = from;
+  const isGiven = advertiseUrl !== undefined || advertiseHost !== undefined;
+  if (!isGiven && !isOnlyHere(hostOf(new URL(url)))) return { ok: true, url };
   const pulse = await findPulse(from.pulse, network);
   if (advertiseUrl !== undefined) return asGiven(advertiseUrl, pulse);
   if (advertiseHost !== undefined)
     return isHost(advertiseHost)
       ? asGiven(withHost(url, advertiseHost), pulse)
       : { ok: false, problem: BAD_HOST };
-  if (!isOnlyHere(hostOf(new URL(url)))) return { ok: true, url };
   if (pulse.isHere) return { ok: true, url, note: HERE };
   if (pulse.routes.length === 0) return { ok: false, problem: NO_ROUTE };
 
@@ -80,7 +81,7 @@ export async function advertisedAddress(
   return { ok: false, problem: (isLocal ? listensHere : isShut)(program, url, pulse.routes) };
 }
 
-/** As `advertisedAddress`, derived anew a minute after it was, when somebody asks. */
+/** As `advertisedAddress`, derived anew when somebody asks a minute later, or after there was none. */
 export function createAdvertisedAddress(
   from: AdvertisedFrom,
   options: AdvertisedAddressOptions & { readonly clock: Clock },
@@ -91,8 +92,12 @@ export function createAdvertisedAddress(
   return () => {
     if (address && clock.now() - derivedAt < DERIVED_FOR_MS) return address;
     derivedAt = clock.now();
-    address = advertisedAddress(from, options);
-    return address;
+    const derived = advertisedAddress(from, options).then((found) => {
+      if (!found.ok && address === derived) address = undefined;
+      return found;
+    });
+    address = derived;
+    return derived;
   };
 }
 

@@ -1,4 +1,5 @@
 import { createSocket } from "node:dgram";
+import type { LookupAddress } from "node:dns";
 import { lookup, Resolver } from "node:dns/promises";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -7,6 +8,8 @@ import { hostOf, isLoopbackHost, withoutMapping } from "../lib/host.js";
 
 /** A name server that is away must not hold up a start. */
 const DNS_TIMEOUT_MS = 2_000;
+/** The system asks a second name server after 5 s; nobody is to wait much longer than that for it. */
+const LOOK_UP_TIMEOUT_MS = 6_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 
 export interface NetworkAddress {
@@ -25,7 +28,7 @@ export type Connection = "connected" | "refused" | "silent";
 
 /** What a host can find out about its own place in the network. No call rejects. */
 export interface HostNetwork {
-  /** All addresses of a host, as programs of this host see it: also by its hosts file. */
+  /** All addresses of a host, as programs of this host see it: also by its hosts file. None after 6 s. */
   lookUp(host: string): Promise<readonly NetworkAddress[]>;
   /** All addresses of a name, as name servers elsewhere tell it to anybody. */
   askDns(name: string, family: 4 | 6): Promise<readonly string[]>;
@@ -35,16 +38,29 @@ export interface HostNetwork {
   connect(host: string, port: number): Promise<Connection>;
 }
 
-export function createHostNetwork(clock: Clock): HostNetwork {
+/** @param look for tests */
+export function createHostNetwork(
+  clock: Clock,
+  look: (host: string) => Promise<readonly LookupAddress[]> = (host) => lookup(host, { all: true }),
+): HostNetwork {
   return {
     async lookUp(host) {
-      const found = await lookup(host, { all: true }).catch(() => []);
+      const found = await within(clock, LOOK_UP_TIMEOUT_MS, look(host)).catch(() => []);
       return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
     },
     askDns,
     routeTo,
     connect: (host, port) => tryToConnect(clock, host, port),
   };
+}
+
+/** What `work` comes to; it goes on after that time. @throws if it needs longer */
+function within<T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const end = () => reject(new Error("it takes too long"));
+    const limit = clock.setTimer(timeoutMs, end, { holdsProcess: true });
+    work.then(resolve, reject).finally(() => limit.cancel());
+  });
 }
 
 /**

@@ -272,3 +272,14 @@ it("is derived anew after a minute, when somebody asks", async () => {
   expect(await address()).toMatchObject({ url: "http://192.168.1.6:8080" });
   expect(clock.pending).toBe(0);
 });
+
+it("that there is none is not believed for long: the client may listen elsewhere at the next probe", async () => {
+  const address = createAdvertisedAddress(
+    { kind: "qbittorrent", url: "http://127.0.0.1:8080", pulse: "https://pulse.lan:9696" },
+    { network, hostName: HOST_NAME, clock: new ManualClock() },
+  );
+  connections = { "127.0.0.1 8080": "connected" };
+  expect((await address()).ok).toBe(false);
+  connections["192.168.1.5 8080"] = "connected";
+  expect(await address()).toEqual({ ok: true, url: "http://192.168.1.5:8080" });
+});

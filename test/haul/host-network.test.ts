@@ -45,6 +45,12 @@ describe("the network of this host", () => {
     expect(await network.lookUp("no such name")).toEqual([]);
   });
 
+  it("waits 6 s for a name, no longer", async () => {
+    const lookingUp = createHostNetwork(clock, () => new Promise(() => {})).lookUp("nas");
+    await clock.advance(6_000);
+    expect([await lookingUp, clock.pending]).toEqual([[], 0]);
+  });
+
   it("knows by DNS no name that is none", async () => {
     expect(await network.askDns("", 4)).toEqual([]);
   });
