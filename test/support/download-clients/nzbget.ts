@@ -23,7 +23,7 @@ export const NZBGET: RealClientKind = {
         `ControlPort=${port}`,
         `ControlUsername=${username}`,
         `ControlPassword=${password}`,
-        ...(usenet ? server(usenet) : []),
+        ...server(usenet ?? NOWHERE),
       ].join("\n"),
     ),
   commands: ({ ownDirectory, port }) => [
@@ -32,6 +32,9 @@ export const NZBGET: RealClientKind = {
   refusedLogins: ({ directory }) =>
     countInLog(join(directory, "nzbget.log"), "or password invalid"),
 };
+
+/** With no server at all it never rests: one of its threads takes what it can get of a core. */
+const NOWHERE: UsenetAccount = { host: "127.0.0.1", port: 9, username: "", password: "" };
 
 function server({ host, port, username, password }: UsenetAccount): readonly string[] {
   return [

@@ -1,6 +1,5 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
 import { eventually } from "../eventually.js";
 import { freePort } from "../free-port.js";
 import { versionByEntry } from "../manager-calls.js";
@@ -35,7 +34,7 @@ export interface RealClientOptions {
   readonly usenet?: UsenetAccount;
 }
 
-/** A real download client, which ends with its test. */
+/** A real download client. */
 export interface RealClient {
   readonly kind: RealKind;
   readonly url: string;
@@ -53,12 +52,14 @@ export interface RealClient {
   readonly pids: readonly number[];
   /** SIGKILL, and resolves when it is gone. */
   kill(): Promise<void>;
-  /** Starts it again, on what it left behind; resolves when one can log in. */
+  /** Starts it, on what it may have left behind; resolves when one can log in. */
   start(): Promise<void>;
   /** Kills it, gives it another password, and starts it again. */
   changePassword(next: string): Promise<void>;
   /** How many log-ins it has refused by its own log, in all of its lives; undefined: it keeps none. */
   refusedLogins(): Promise<number | undefined>;
+  /** Kills it, and removes its directory. */
+  dispose(): Promise<void>;
 }
 
 /** What a kind is started with. Paths are as the program sees them, but for `directory`. */
@@ -92,15 +93,14 @@ export interface RealClientKind {
   refusedLogins?(setup: ClientSetup): Promise<number>;
 }
 
-/** Starts a client of that kind, for a test that runs now. */
-export async function startRealClient(
+/** Sets up a client of that kind, in a directory of its own; `start` starts it. */
+export async function createRealClient(
   kind: RealClientKind,
   { release = "installed", ...options }: RealClientOptions = {},
 ): Promise<RealClient> {
   for (const program of kind.programs)
     if (!hasProgram(release, program)) throw new Error(`${program} (${release}) is not installed`);
   const place = await createPlace(release);
-  onTestFinished(() => rm(place.directory, { recursive: true, force: true, maxRetries: 5 }));
   let setup = await createSetup(kind, place, options);
   const { port } = setup;
   const url = `http://127.0.0.1:${port}`;
@@ -138,10 +138,12 @@ export async function startRealClient(
       await client.start();
     },
     refusedLogins: async () => kind.refusedLogins?.(setup),
+    async dispose() {
+      await client.kill();
+      await rm(place.directory, { recursive: true, force: true, maxRetries: 5 });
+    },
   };
-  onTestFinished(() => client.kill());
   await kind.configure(setup);
-  await client.start();
   return client;
 }
 

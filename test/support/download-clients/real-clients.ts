@@ -1,14 +1,16 @@
+import { onTestFinished } from "vitest";
 import { isMissing } from "../missing.js";
 import { ARIA2 } from "./aria2.js";
 import { DELUGE } from "./deluge.js";
+import { REAL_KINDS } from "./kinds.js";
 import { NZBGET } from "./nzbget.js";
 import { QBITTORRENT } from "./qbittorrent.js";
 import {
+  createRealClient,
   type RealClient,
   type RealClientKind,
   type RealClientOptions,
   type RealKind,
-  startRealClient,
 } from "./real-client.js";
 import type { Release } from "./release.js";
 import { SABNZBD } from "./sabnzbd.js";
@@ -20,7 +22,17 @@ type Start = (options?: RealClientOptions) => Promise<RealClient>;
 const starter =
   (kind: RealClientKind): Start =>
   (options) =>
-    startRealClient(kind, options);
+    startForTest(kind, options);
+
+async function startForTest(
+  kind: RealClientKind,
+  options?: RealClientOptions,
+): Promise<RealClient> {
+  const client = await createRealClient(kind, options);
+  onTestFinished(() => client.dispose());
+  await client.start();
+  return client;
+}
 
 /** Each starts one, headless and on loopback, in a directory of its own; it ends with the test. */
 export const startAria2 = starter(ARIA2);
@@ -42,13 +54,11 @@ export interface RealClientCase {
   start(options?: Omit<RealClientOptions, "release">): Promise<RealClient>;
 }
 
-const KINDS = [QBITTORRENT, TRANSMISSION, DELUGE, ARIA2, SABNZBD, NZBGET];
-
 /** Every kind, as it is installed here. */
-export const REAL_CLIENTS = KINDS.map((kind) => caseOf(kind, "installed"));
+export const REAL_CLIENTS = REAL_KINDS.map((kind) => caseOf(kind, "installed"));
 
 /** And as it is in a newer Debian. */
-export const NEWER_CLIENTS = KINDS.filter(({ releases }) => releases.includes("trixie")).map(
+export const NEWER_CLIENTS = REAL_KINDS.filter(({ releases }) => releases.includes("trixie")).map(
   (kind) => caseOf(kind, "trixie"),
 );
 
@@ -59,6 +69,6 @@ function caseOf(kind: RealClientKind, release: Release): RealClientCase {
     name: release === "installed" ? kind.title : `${kind.title} of ${release}`,
     hasUsers: kind.hasUsers,
     isMissing: kind.programs.some((program) => isMissing(program, release)),
-    start: (options) => startRealClient(kind, { ...options, release }),
+    start: (options) => startForTest(kind, { ...options, release }),
   };
 }
