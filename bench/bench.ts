@@ -21,7 +21,20 @@ export interface Effort {
   readonly starts: number;
   /** How many services register one after the other under the eyes of a manager. */
   readonly registers: number;
+  readonly haul: HaulEffort;
   readonly store: StoreEffort;
+}
+
+export interface HaulEffort {
+  /** How often a Haul starts anew beside each download client. */
+  readonly starts: number;
+  /** How often each is asked, and how often with a log-in. */
+  readonly probes: number;
+  readonly logIns: number;
+  /** How long the download clients are watched while nobody asks them. */
+  readonly idleMs: number;
+  /** How long a Haul stands beside all of them before its memory is read again. */
+  readonly restMs: number;
 }
 
 /** A window must be long beside the time in which all callers are answered once. */

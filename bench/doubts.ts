@@ -2,6 +2,7 @@ import { SERVER_NAMES, type ServerName } from "./processes.js";
 import {
   type AttachResult,
   type CpuResult,
+  type HaulResult,
   type Result,
   STORE_NAMES,
   type StoreName,
@@ -29,6 +30,7 @@ export function doubtsOf(result: Result): string[] {
         doubtsOfOthers(whereOf(result, server), result.servers[server].othersUtilisation),
       );
     case "attach":
+    case "haul":
       return doubtsOfStarts(result);
     case "store":
       return doubtsOfStores(result);
@@ -65,10 +67,10 @@ function doubtsOfOthers(where: string, utilisation: number): string[] {
 }
 
 /** A program may start on any core, so it is a start that tells whether others use them. */
-function doubtsOfStarts({ nodeMs }: AttachResult): string[] {
+function doubtsOfStarts({ kind, nodeMs }: AttachResult | HaulResult): string[] {
   if (nodeMs.max <= MAX_START_RATIO * nodeMs.min) return [];
   return [
-    `WARNING: attach: Node itself took ${nodeMs.min.toFixed(0)} to ${nodeMs.max.toFixed(0)} ms to start: others use the cores`,
+    `WARNING: ${kind}: Node itself took ${nodeMs.min.toFixed(0)} to ${nodeMs.max.toFixed(0)} ms to start: others use the cores`,
   ];
 }
 
@@ -104,6 +106,7 @@ function titleOf(result: Result): string {
     case "fan-out":
       return `fan-out to ${result.watchers}`;
     case "attach":
+    case "haul":
     case "store":
       return result.kind;
     case "skipped":

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { childrenOf } from "../../test/support/process-family.js";
+import { childrenOf } from "../test/support/process-family.js";
 
 // Of a process and those that it has started. NaN where there is no /proc.
 

@@ -1,4 +1,5 @@
 import { doubtsOf, whereOf } from "./doubts.js";
+import { renderHaul } from "./haul-report.js";
 import type { Machine } from "./machine.js";
 import { SERVER_NAMES } from "./processes.js";
 import {
@@ -20,6 +21,7 @@ export function renderReport(machine: Machine, results: readonly Result[]): stri
   const fleets = results.filter((result) => result.kind === "fleet");
   const fanOuts = results.filter((result) => result.kind === "fan-out");
   const attachments = results.filter((result) => result.kind === "attach");
+  const hauls = results.filter((result) => result.kind === "haul");
   const stores = results.filter((result) => result.kind === "store");
   const skipped = results.filter((result) => result.kind === "skipped");
   return [
@@ -28,6 +30,7 @@ export function renderReport(machine: Machine, results: readonly Result[]): stri
     ...(fleets.length > 0 ? [renderFleets(fleets)] : []),
     ...fanOuts.map(renderFanOut),
     ...attachments.map(renderAttach),
+    ...hauls.map(renderHaul),
     ...stores.map(renderStore),
     ...skipped.map(({ name, why }) => `NOT MEASURED: ${name}: ${why}`),
     [...results.flatMap(doubtsOf), ...renderFailures(results)].join("\n"),

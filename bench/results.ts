@@ -1,7 +1,7 @@
+import type { FamilyMemory } from "./family-usage.js";
 import { SERVER_NAMES, type ServerName } from "./processes.js";
 import type { Quantiles, Spread } from "./statistics.js";
 import type { Engine } from "./store/bare-inserts.js";
-import type { FamilyMemory } from "./store/family-usage.js";
 import type { Growth } from "./store/sizes.js";
 
 /** What was hoped for, beside what came. */
@@ -113,6 +113,54 @@ export interface AttachResult {
   readonly callbackVerdict: Verdict;
 }
 
+/** One Haul beside real download clients, which have nothing to do. */
+export interface HaulResult {
+  readonly kind: "haul";
+  /** Download clients that are not installed, as their makers write them. */
+  readonly missing: readonly string[];
+  readonly starts: number;
+  /** From a process being spawned until Node runs its first line. */
+  readonly nodeMs: Spread;
+  readonly clients: readonly HaulClientFigures[];
+  /** Of one Haul beside all of them. */
+  readonly agent: HaulAgentFigures;
+}
+
+export interface HaulClientFigures {
+  readonly title: string;
+  readonly version: string;
+  /** From Haul being spawned until a manager that watches was logged in at the client. */
+  readonly loggedInMs: Spread;
+  /** A log-in of that manager by itself. */
+  readonly logInMs: Spread;
+  /** CPU of the client, less what it takes when nobody asks: of a probe, and of one with a log-in. */
+  readonly probeCpuMs: number;
+  readonly logInCpuMs: number;
+  /** Part of one core at Haul's pace, log-ins included. */
+  readonly utilisation: number;
+  /** The same of the client when nobody asks it. */
+  readonly idleUtilisation: number;
+  readonly verdict: Verdict;
+}
+
+export interface HaulAgentFigures {
+  /** From its being spawned until a manager was logged in everywhere. */
+  readonly loggedInMs: number;
+  /** Resident memory of Node itself. */
+  readonly nodeBytes: number;
+  /** Resident memory of Haul at that moment, and after `restMs`. */
+  readonly registeredBytes: number;
+  readonly restedBytes: number;
+  /** Then, with what it shares with other processes counted in parts. */
+  readonly proportionalBytes: number;
+  readonly restMs: number;
+  /** Part of one core meanwhile: probes, heartbeats, and all else. */
+  readonly utilisation: number;
+  /** The same of all download clients together, what they take by themselves included. */
+  readonly clientsUtilisation: number;
+  readonly verdict: Verdict;
+}
+
 export const STORE_NAMES = [
   "Pulse on SQLite",
   "bare SQLite",
@@ -164,13 +212,20 @@ export interface Skipped {
   readonly why: string;
 }
 
-export type Result = CpuResult | FleetResult | FanOutResult | AttachResult | StoreResult | Skipped;
+export type Result =
+  | CpuResult
+  | FleetResult
+  | FanOutResult
+  | AttachResult
+  | HaulResult
+  | StoreResult
+  | Skipped;
 
-/** Of each server that had some. Those of attach end the run. */
+/** Of each server that had some. Those of attach and haul end the run. */
 export function failuresOf(
   result: Result,
 ): readonly (readonly [ServerName | StoreName, Readonly<Record<string, number>>])[] {
-  if (result.kind === "skipped" || result.kind === "attach") return [];
+  if (result.kind === "skipped" || result.kind === "attach" || result.kind === "haul") return [];
   if (result.kind === "store")
     return result.levels.flatMap(({ stores }) =>
       STORE_NAMES.map((name) => [name, stores[name].failures] as const).filter(

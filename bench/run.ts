@@ -10,6 +10,7 @@ import { failuresOf, type Result } from "./results.js";
 import { attachScenario } from "./scenarios/attach.js";
 import { fanOutScenario } from "./scenarios/fan-out.js";
 import { fleetScenario } from "./scenarios/fleet.js";
+import { haulScenario } from "./scenarios/haul.js";
 import { heartbeatScenario } from "./scenarios/heartbeat.js";
 import { listScenario } from "./scenarios/list.js";
 import { registerScenario } from "./scenarios/register.js";
@@ -22,6 +23,7 @@ const SCENARIOS: readonly Scenario[] = [
   fleetScenario,
   fanOutScenario,
   attachScenario,
+  haulScenario,
   storeScenario,
 ];
 
@@ -35,6 +37,7 @@ const FULL: Effort = {
   changesPerRound: 20,
   starts: 10,
   registers: 100,
+  haul: { starts: 10, probes: 200, logIns: 20, idleMs: 10_000, restMs: 60_000 },
   store: { callers: [1, 8, 32, 128], rounds: 3, windowMs: 550 },
 };
 
@@ -48,6 +51,7 @@ const QUICK: Effort = {
   changesPerRound: 12,
   starts: 4,
   registers: 40,
+  haul: { starts: 3, probes: 60, logIns: 6, idleMs: 3_000, restMs: 20_000 },
   store: { callers: [1, 128], rounds: 2, windowMs: 400 },
 };
 
@@ -62,9 +66,9 @@ const RESULTS = join(import.meta.dirname, "results");
 
 const options = new Command("bench")
   .description(
-    "measures Pulse beside a bare grpc-js server, raw HTTP/2 and bare inserts, in one run",
+    "measures Pulse beside a bare grpc-js server, raw HTTP/2 and bare inserts, and Haul beside real download clients, in one run",
   )
-  .addOption(new Option("--quick", "about a minute, less exact, 1,000 services at most"))
+  .addOption(new Option("--quick", "about two minutes, less exact, 1,000 services at most"))
   .addOption(
     new Option("--only <scenario>", `one of ${names(SCENARIOS)}; may be given again`).argParser(
       (name: string, before: Scenario[] = []) => [...before, scenarioOf(name)],

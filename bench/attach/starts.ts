@@ -11,6 +11,7 @@ const HAUL = join(ROOT, "dist", "src", "cli", "haul.js");
 
 /** A program on its way to register. It starts where the system likes, as it would elsewhere. */
 export interface Started {
+  readonly pid: number;
   /** Right before it was spawned: see monotonicMs. */
   readonly spawnedAtMs: number;
   /** Of the entry that it will have. */
@@ -22,11 +23,17 @@ export interface Started {
 }
 
 /**
- * Haul as it was built, with no identity and no state yet. There is no download
- * client and no aria2c to be found, so that it registers itself: what a client
+ * Haul as it was built, with no identity and no state yet. There is no aria2c to be
+ * found, so that it registers itself unless a download client is given: what a client
  * takes to answer is not Haul's.
+ * @param options of `haul run`
  */
-export function startHaul({ port, token }: Target, name: string, parent: string): Started {
+export function startHaul(
+  { port, token }: Target,
+  name: string,
+  parent: string,
+  options: readonly string[] = [],
+): Started {
   const directory = join(parent, name);
   mkdirSync(directory);
   const environment = {
@@ -37,7 +44,7 @@ export function startHaul({ port, token }: Target, name: string, parent: string)
     PULSE_URL: `http://127.0.0.1:${port}`,
     PULSE_TOKEN: token,
   };
-  return start(name, [HAUL, "run"], environment, () =>
+  return start(name, [HAUL, "run", ...options], environment, () =>
     rmSync(directory, { recursive: true, force: true }),
   );
 }
@@ -88,6 +95,7 @@ function start(
   });
   failed.catch(() => {}); // whoever waits for it hears of it
   return {
+    pid: child.pid ?? 0,
     spawnedAtMs,
     name,
     failed,

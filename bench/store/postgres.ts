@@ -1,8 +1,8 @@
 import pg from "pg";
 import { createDatabase } from "../../test/support/postgres-database.js";
 import { PostgresServer } from "../../test/support/postgres-server.js";
+import { familyCpuMs, familyMemory } from "../family-usage.js";
 import { serveParent } from "../remote.js";
-import { familyCpuMs, familyMemory } from "./family-usage.js";
 
 /**
  * Starts PostgreSQL as it is installed: every commit waits for the disk. Its data is in

@@ -6,6 +6,7 @@ import {
   type FanOutFigures,
   type FanOutResult,
   failuresOf,
+  type HaulResult,
   type StoreFigures,
   type StoreResult,
 } from "../../bench/results.js";
@@ -60,6 +61,37 @@ const ATTACH: AttachResult = {
   fromReplyMs: { p50: -0.04, p99: 0.2 },
   startVerdict: { aim: "≤ 300 ms", isMet: true },
   callbackVerdict: { aim: "≤ 20 ms", isMet: true },
+};
+
+const HAUL: HaulResult = {
+  kind: "haul",
+  missing: ["Deluge"],
+  starts: 10,
+  nodeMs: { median: 60, min: 55, max: 70 },
+  clients: [
+    {
+      title: "qBittorrent",
+      version: "4.5.2",
+      loggedInMs: { median: 420, min: 400, max: 600 },
+      logInMs: same(60),
+      probeCpuMs: 0.52,
+      logInCpuMs: 56,
+      utilisation: 0.000_158,
+      idleUtilisation: 0.002,
+      verdict: { aim: "< 1 %", isMet: true },
+    },
+  ],
+  agent: {
+    loggedInMs: 800,
+    nodeBytes: 42 * 1_024 ** 2,
+    registeredBytes: 87 * 1_024 ** 2,
+    restedBytes: 95.5 * 1_024 ** 2,
+    proportionalBytes: 34 * 1_024 ** 2,
+    restMs: 60_000,
+    utilisation: 0.006_2,
+    clientsUtilisation: 0.004,
+    verdict: { aim: "≤ 90 MB", isMet: false },
+  },
 };
 
 const stored = (perSecond: number): StoreFigures => ({
@@ -129,6 +161,20 @@ describe("the report", () => {
     expect(stores).toContain("PostgreSQL 1200.0 KB for 1,000 services, 15.0 MB for 10,000 changes");
   });
 
+  it("shows how soon a manager is in with Haul, what that costs, and which clients are missing", () => {
+    const hauls = renderReport(MACHINE, [HAUL]);
+    expect(line(hauls, "qBittorrent 4.5.2")).toBe("qBittorrent 4.5.2 420 400–600 60 60–60");
+    expect(line(hauls, "< 1 %")).toBe("qBittorrent 4.5.2 0.5 56.0 0.02 % < 1 % met 0.20 %");
+    expect(line(hauls, "RSS at that moment")).toBe("RSS at that moment, MB 87.0");
+    expect(line(hauls, "RSS after 60 s")).toBe("RSS after 60 s, MB 95.5 ≤ 90 MB NOT MET");
+    expect(line(hauls, "of Node itself")).toBe("(RSS of Node itself, MB) 42.0");
+    expect(line(hauls, "CPU meanwhile")).toBe("CPU meanwhile, % of a core 0.62");
+    expect(hauls).toContain("first line after 60 (55–70) ms");
+    expect(hauls).toContain("NOT MEASURED: haul: Deluge: not installed");
+    expect(renderReport(MACHINE, [{ ...HAUL, missing: [] }])).not.toContain("NOT MEASURED");
+    expect(failuresOf(HAUL)).toEqual([]);
+  });
+
   it("shows a time that rounds to nothing as 0.0", () => {
     expect(line(report, "the answer to a Register")).toBe(
       "from the answer to a Register 0.0 p99 0.2",
@@ -158,6 +204,8 @@ describe("the report", () => {
     );
     const starts: AttachResult = { ...ATTACH, nodeMs: { median: 90, min: 50, max: 270 } };
     expect(renderReport(MACHINE, [starts])).toContain("Node itself took 50 to 270 ms to start");
+    const hauls: HaulResult = { ...HAUL, nodeMs: starts.nodeMs };
+    expect(renderReport(MACHINE, [hauls])).toContain("haul: Node itself took 50 to 270 ms");
     expect(report).not.toContain("WARNING");
     const stores = { ...STORE_LEVEL.stores, "bare PostgreSQL": stored(0) };
     expect(renderReport(MACHINE, [{ ...STORE, levels: [{ ...STORE_LEVEL, stores }] }])).toContain(

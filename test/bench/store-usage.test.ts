@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
-import { familyCpuMs, familyMemory } from "../../bench/store/family-usage.js";
+import { familyCpuMs, familyMemory } from "../../bench/family-usage.js";
 import { growthOf } from "../../bench/store/sizes.js";
 
 describe("what a store takes", () => {
