@@ -11,6 +11,8 @@ import { DOWNLOAD_CLIENT_TYPE } from "./settings-front.js";
 const STARTS_IN_MS = 300;
 const NOT_ADVERTISED =
   "the aria2 that Haul started is registered at its own address: its port may change, so nothing else can lead to it";
+const ONLY_HERE =
+  "the aria2 that Haul started listens on this host only, where nobody else reaches it, and Pulse is not here: start an aria2 that listens everywhere, with an rpc-secret, and give --kind and --url";
 
 /** Fronts an aria2 that Haul has started, and ends it. */
 export function frontOwnAria2(
@@ -20,13 +22,17 @@ export function frontOwnAria2(
 ): Duty {
   const { name, pulse, stateDirectory, log } = options;
   if (options.advertiseUrl) log.warn({ detail: NOT_ADVERTISED }, "haul.advertise-ignored");
+  const findAddress = createClientAddress({ kind: "aria2", pulse }, clock);
   const front = startFront({
     client: {
       get target() {
         return aria2.target;
       },
       changeSecret: (_, signal, announce) => changeAria2Secret(aria2, clock, signal, announce),
-      addressOf: createClientAddress({ kind: "aria2", pulse }, clock),
+      async addressOf(url) {
+        const address = await findAddress(url);
+        return address.ok ? address : { ok: false, problem: ONLY_HERE };
+      },
       freeBytes: () => freeBytesIn(downloadDirectory),
       describe: ({ kind }, apiUrl, { version }) => ({
         name,

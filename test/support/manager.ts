@@ -14,9 +14,16 @@ export interface Manager {
   ): Promise<DownloadClient>;
 }
 
+/** What a manager is told of Pulse. */
+export interface PulseAccess extends Pick<Stack, "url" | "token"> {
+  /** That it may be spoken to in plain text though it is elsewhere. */
+  readonly insecure?: boolean;
+}
+
 /** Needs nothing but Pulse's address and token, and need not find it running. */
-export function startManager(stack: Stack): Manager {
-  const watch = watchDownloadClients({ pulse: stack.url, token: () => stack.token() });
+export function startManager(pulse: PulseAccess): Manager {
+  const { url, insecure = false } = pulse;
+  const watch = watchDownloadClients({ pulse: url, token: () => pulse.token(), insecure });
   onTestFinished(() => watch.close());
   return {
     entryIs: (name, availability, withinMs) =>

@@ -8,12 +8,12 @@ export const ARIA2: RealClientKind = {
   programs: ["aria2c"],
   releases: ["installed", "trixie"],
   hasUsers: false,
-  configure: ({ directory, ownDirectory, ownDownloads, port, password, peers }) =>
+  configure: ({ directory, ownDirectory, ownDownloads, port, isOpen, password, peers }) =>
     writeFile(
       join(directory, "aria2.conf"),
       [
         "enable-rpc=true",
-        "rpc-listen-all=false",
+        `rpc-listen-all=${isOpen}`,
         `rpc-listen-port=${port}`,
         `rpc-secret=${password}`,
         `dir=${ownDownloads}`,
@@ -22,7 +22,8 @@ export const ARIA2: RealClientKind = {
         "bt-enable-lpd=false",
         "check-integrity=true",
         "seed-ratio=0",
-        `interface=${peers.host}`,
+        // With it, it listens there alone, whatever else is said.
+        ...(isOpen ? [] : [`interface=${peers.host}`]),
         `listen-port=${peers.port}`,
         // Only so does it tell of log-ins that it refuses.
         "log-level=debug",

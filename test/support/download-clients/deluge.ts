@@ -47,13 +47,22 @@ export const DELUGE: RealClientKind = {
       }),
     );
   },
-  commands: ({ ownDirectory, port, secondPort }) => [
+  commands: ({ ownDirectory, port, isOpen, secondPort }) => [
     {
       words: ["deluged", "-d", "-c", ownDirectory, "-u", "127.0.0.1", "-p", `${secondPort}`],
       port: secondPort,
     },
     {
-      words: ["deluge-web", "-d", "-c", ownDirectory, "-i", "127.0.0.1", "-p", `${port}`],
+      words: [
+        "deluge-web",
+        "-d",
+        "-c",
+        ownDirectory,
+        "-i",
+        isOpen ? "0.0.0.0" : "127.0.0.1",
+        "-p",
+        `${port}`,
+      ],
       port,
     },
   ],

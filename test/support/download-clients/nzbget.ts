@@ -8,7 +8,16 @@ export const NZBGET: RealClientKind = {
   programs: ["nzbget"],
   releases: ["installed"], // trixie has none
   hasUsers: true,
-  configure: ({ directory, ownDirectory, ownDownloads, port, username, password, usenet }) =>
+  configure: ({
+    directory,
+    ownDirectory,
+    ownDownloads,
+    port,
+    isOpen,
+    username,
+    password,
+    usenet,
+  }) =>
     writeFile(
       join(directory, "nzbget.conf"),
       [
@@ -19,7 +28,7 @@ export const NZBGET: RealClientKind = {
         `LogFile=${ownDirectory}/nzbget.log`,
         "WriteLog=append",
         "OutputMode=log",
-        "ControlIP=127.0.0.1",
+        `ControlIP=${isOpen ? "0.0.0.0" : "127.0.0.1"}`,
         `ControlPort=${port}`,
         `ControlUsername=${username}`,
         `ControlPassword=${password}`,

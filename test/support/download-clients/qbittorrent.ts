@@ -9,7 +9,7 @@ export const QBITTORRENT: RealClientKind = {
   programs: ["qbittorrent-nox"],
   releases: ["installed", "trixie"],
   hasUsers: true,
-  async configure({ directory, ownDownloads, port, username, password, peers }) {
+  async configure({ directory, ownDownloads, port, isOpen, username, password, peers }) {
     const config = join(directory, "qBittorrent", "config");
     await mkdir(config, { recursive: true });
     await writeFile(
@@ -28,7 +28,7 @@ export const QBITTORRENT: RealClientKind = {
         `Session\\Port=${peers.port}`,
         `Session\\DefaultSavePath=${ownDownloads}`,
         "[Preferences]",
-        "WebUI\\Address=127.0.0.1",
+        `WebUI\\Address=${isOpen ? "*" : "127.0.0.1"}`,
         `WebUI\\Port=${port}`,
         `WebUI\\Username=${username}`,
         `WebUI\\Password_PBKDF2="${passwordHash(password)}"`,

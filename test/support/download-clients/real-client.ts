@@ -24,6 +24,8 @@ export interface RealClientOptions {
   readonly release?: Release;
   /** Where it is asked, on 127.0.0.1; left out, a port that is free. */
   readonly port?: number;
+  /** Whether others than this host may ask it. */
+  readonly isOpen?: boolean;
   /** Kinds that know no users leave it out. */
   readonly username?: string;
   /** Password, API key or RPC secret. */
@@ -155,6 +157,7 @@ async function createSetup(
   await mkdir(join(directory, "downloads"));
   return {
     port: options.port ?? (await freePort()),
+    isOpen: options.isOpen ?? false,
     username: hasUsers ? (options.username ?? "me") : "",
     password: options.password ?? "the password of a test",
     peers: options.peers ?? { host: "127.0.0.1", port: await freePort() },

@@ -8,7 +8,7 @@ export const SABNZBD: RealClientKind = {
   programs: ["sabnzbdplus"],
   releases: ["installed", "trixie"],
   hasUsers: false,
-  async configure({ directory, ownDirectory, ownDownloads, port, password, usenet }) {
+  async configure({ directory, ownDirectory, ownDownloads, port, isOpen, password, usenet }) {
     await mkdir(join(directory, "incomplete"), { recursive: true });
     await writeFile(
       join(directory, "sabnzbd.ini"),
@@ -16,7 +16,7 @@ export const SABNZBD: RealClientKind = {
         "__version__ = 19",
         "__encoding__ = utf-8",
         "[misc]",
-        "host = 127.0.0.1",
+        `host = ${isOpen ? "0.0.0.0" : "127.0.0.1"}`,
         `port = ${port}`,
         `api_key = ${password}`,
         "nzb_key = the key for adding only",

@@ -8,7 +8,7 @@ export const TRANSMISSION: RealClientKind = {
   programs: ["transmission-daemon"],
   releases: ["installed", "trixie"],
   hasUsers: true,
-  configure: ({ directory, ownDownloads, port, username, password, peers }) =>
+  configure: ({ directory, ownDownloads, port, isOpen, username, password, peers }) =>
     writeFile(
       join(directory, "settings.json"),
       JSON.stringify({
@@ -20,11 +20,11 @@ export const TRANSMISSION: RealClientKind = {
         "peer-port": peers.port,
         "port-forwarding-enabled": false,
         "rpc-authentication-required": true,
-        "rpc-bind-address": "127.0.0.1",
+        "rpc-bind-address": isOpen ? "0.0.0.0" : "127.0.0.1",
         "rpc-password": password,
         "rpc-port": port,
         "rpc-username": username,
-        "rpc-whitelist": "127.0.0.1",
+        "rpc-whitelist": isOpen ? "*" : "127.0.0.1",
         "utp-enabled": false,
       }),
     ),
