@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { CredentialState } from "../../gen/pulse/v1/download_client_pb.js";
+import { CredentialState, type DownloadClient } from "../../gen/pulse/v1/download_client_pb.js";
+import { TestOutcome } from "../../gen/pulse/v1/download_client_service_pb.js";
 import { NEWER_CLIENTS, REAL_CLIENTS } from "../support/download-clients/real-clients.js";
 import { figure } from "../support/figures.js";
 import { startFrontingHaul } from "../support/fronting-haul.js";
@@ -11,9 +12,14 @@ import { Stack } from "../support/stack.js";
 
 const NAME = "box";
 
+/** What an operator says of the same client. */
+function byHandOf({ kind, host, port, useSsl, urlBase, username }: DownloadClient) {
+  return { name: "by hand", kind, host, port, useSsl, urlBase, username };
+}
+
 for (const real of [...REAL_CLIENTS, ...NEWER_CLIENTS])
   describe.skipIf(real.isMissing)(real.name, { timeout: 90_000 }, () => {
-    it("is found by a manager that knows Pulse alone, and logs in to it", async () => {
+    it("is found by a manager that knows Pulse alone and logs in to it, and is tested by Pulse", async () => {
       const stack = await Stack.create();
       onTestFinished(() => stack.stop());
       const [client] = await Promise.all([real.start(), stack.startPulse()]);
@@ -30,6 +36,23 @@ for (const real of [...REAL_CLIENTS, ...NEWER_CLIENTS])
         username: client.username,
         password: client.password,
         credentialState: CredentialState.VERIFIED,
+      });
+
+      const { downloadClients } = stack.connect("admin");
+      expect(await downloadClients.testDownloadClient({ id: entry.id })).toMatchObject({
+        outcome: TestOutcome.OK,
+        version,
+        credentialState: CredentialState.VERIFIED,
+      });
+      const { downloadClient: byHand } = await downloadClients.createDownloadClient({
+        downloadClient: { ...byHandOf(entry), password: "a wrong one" },
+      });
+      expect(await downloadClients.testDownloadClient({ id: byHand?.id ?? "" })).toMatchObject({
+        outcome: TestOutcome.CREDENTIALS_REJECTED,
+        message: expect.stringMatching(
+          /refuses the (user name or password|password|secret|API key)/,
+        ),
+        credentialState: CredentialState.REJECTED,
       });
     });
   });
