@@ -5,17 +5,22 @@ import type { z } from "zod";
 
 type Rule<Value> = (value: Value, context: z.RefinementCtx<Value>) => void;
 
-/** For the second and further ones in a list that have the same text there. */
+/**
+ * For the second and further ones in a list that have the same text there. Those that are
+ * switched off by `enabled: false` may have what others have if `isOffGood`.
+ */
 export function refuseTwice<Item>(
   list: string,
   key: string,
   identityOf: (text: string) => string = (text) => text,
+  isOffGood = false,
 ): Rule<readonly Item[]> {
   return (items, context) => {
     const places = new Map<string, number>();
     for (const [index, item] of items.entries()) {
       const text = valueAt(item, key);
       if (typeof text !== "string") continue;
+      if (isOffGood && valueAt(item, "enabled") === false) continue;
       const identity = identityOf(text);
       const place = places.get(identity);
       if (place === undefined) places.set(identity, index);

@@ -40,6 +40,8 @@ export const configSchema = z
         .min(1, { error: COUNT_FORM })
         .max(MAX_CLIENTS, { error: COUNT_FORM })
         .superRefine(refuseTwice("clients", "name", asName), { when: isList })
+        // One client would be two entries, and a wrong password be sent to it twice.
+        .superRefine(refuseTwice("clients", "url", asUrl, true), { when: isList })
         .describe("The download clients beside which Haul stands."),
     },
     { error: wants("keys with their values, clients among them") },
@@ -59,6 +61,11 @@ export function pulseAddresses(text: string): readonly string[] | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** `http://nas` and `http://nas:80/` are one. */
+function asUrl(text: string): string {
+  return URL.canParse(text) ? new URL(text).href.replace(/\/+$/, "") : text;
 }
 
 /** Names that only capitals tell apart are one: so they are on many file systems. */

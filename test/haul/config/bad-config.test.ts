@@ -156,6 +156,15 @@ describe("a client", () => {
     ]);
   });
 
+  it("has a URL of its own, however it is written, unless it is switched off", async () => {
+    const at = (name: string, url: string, more = "") =>
+      `  - { name: ${name}, kind: aria2, url: ${url}${more} }\n`;
+    const same = at("b", "http://H:6800/") + at("c", "http://h:6800", ", enabled: false");
+    expect(await problems(`clients:\n${at("a", "http://h:6800")}${same}`)).toEqual([
+      "haul.yaml:3:34: clients[1].url: is that of clients[0], too: each needs another",
+    ]);
+  });
+
   it("has a name of its own, and capitals do not tell names apart", async () => {
     const other = "  - { name: QB, kind: aria2, url: http://b, enabled: 1 }\n";
     expect(await problems(clientWith() + other)).toEqual([

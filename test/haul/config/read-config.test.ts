@@ -166,12 +166,12 @@ describe("a secret", () => {
     await mkdir(join(directory.path, "folder"));
     const yaml = [
       "clients:",
-      '  - { name: "1", kind: aria2, url: "http://a", password_file: hunter2 }',
-      '  - { name: "2", kind: aria2, url: "http://a", api_key_file: empty }',
-      '  - { name: "3", kind: aria2, url: "http://a", password_file: lines }',
-      '  - { name: "4", kind: aria2, url: "http://a", api_key_file: folder }',
-      '  - { name: "5", kind: aria2, url: "http://a", password_env: hunter2 }',
-      '  - { name: "6", kind: aria2, url: "http://a", api_key_env: BELL }',
+      '  - { name: "1", kind: aria2, url: "http://1", password_file: hunter2 }',
+      '  - { name: "2", kind: aria2, url: "http://2", api_key_file: empty }',
+      '  - { name: "3", kind: aria2, url: "http://3", password_file: lines }',
+      '  - { name: "4", kind: aria2, url: "http://4", api_key_file: folder }',
+      '  - { name: "5", kind: aria2, url: "http://5", password_env: hunter2 }',
+      '  - { name: "6", kind: aria2, url: "http://6", api_key_env: BELL }',
     ].join("\n");
     const lines = await directory.problems(yaml, { BELL: "hunter2\u0007" });
     expect(lines).toEqual([
