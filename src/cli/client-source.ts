@@ -19,15 +19,21 @@ export async function findClients(command: Command, name: string): Promise<Clien
   const path: string | undefined = command.getOptionValue("config");
   if (path === undefined) return fromOptions(command, name);
   const wrong = ONE_CLIENT.find((option) => command.getOptionValue(option) !== undefined);
-  if (wrong !== undefined || (await readClient(command)))
+  if (wrong !== undefined)
     throw new UsageError(
       "--config says which download clients there are: leave out --kind, --url and what belongs to them, HAUL_… variables, too",
     );
   return fromFile(command, path);
 }
 
-/** What is said of the one client of the options. */
-const ONE_CLIENT = ["advertiseUrl", "advertiseHost", "vpnCheck", "downloadDir", "pathMapping"];
+/**
+ * What is said of the one client of the options. The variables that hold a secret themselves
+ * are not: `password_env` of a file may name them.
+ */
+const ONE_CLIENT = [
+  ...["kind", "url", "username", "passwordFile", "apiKeyFile"],
+  ...["advertiseUrl", "advertiseHost", "vpnCheck", "downloadDir", "pathMapping"],
+];
 
 /** A password that is changed in its file is taken while Haul runs. */
 async function fromOptions(command: Command, name: string): Promise<ClientSource> {

@@ -31,6 +31,26 @@ describe("usage", () => {
       expect(stdout).toContain(`HAUL_${variable}`);
   });
 
+  test.each([["KIND"], ["URL"], ["USERNAME"], ["PASSWORD_FILE"], ["API_KEY_FILE"]])(
+    "HAUL_%s does not go with a configuration file",
+    async (name) => {
+      const value = name === "KIND" ? "aria2" : "http://127.0.0.1:1";
+      const args = ["run", "--config", "none.yaml"];
+      const { code, stderr } = await group.run("haul", args, { [`HAUL_${name}`]: value });
+      expect([code, stderr]).toEqual([2, expect.stringContaining("--config says which")]);
+    },
+  );
+
+  test("HAUL_PASSWORD does: the file may name it", async () => {
+    const file = join(group.directory, "named.yaml");
+    const client = "{ name: a, kind: sabnzbd, url: 'http://a', password_env: HAUL_PASSWORD }";
+    await writeFile(file, `clients:\n  - ${client}\n  - name: b\n`);
+    const { stderr } = await group.run("haul", ["run", "--config", file], { HAUL_PASSWORD: "x" });
+    // With another mistake, for it would go on running.
+    expect(stderr).toMatch(/clients\[1\]\.kind: is missing/);
+    expect(stderr).not.toContain("password_env");
+  });
+
   test.each([
     { args: ["run", "--kind", "aria2"], says: "--kind needs --url" },
     { args: ["run", "--url", "http://127.0.0.1:1"], says: "--url needs --kind" },
