@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
+import { readConfig } from "../src/haul/config/index.js";
 import { isMissing } from "./support/missing.js";
 
 // What deploy/ has for systemd and for Docker Compose, as far as it can be checked without either.
@@ -133,8 +134,18 @@ describe("the compose file", async () => {
     }
   });
 
-  it("gives Haul a configuration in which every service and secret is one of its own", async () => {
-    const config = parse(await readFile(join(COMPOSE, "haul.yaml"), "utf8"));
+  it("gives Haul a configuration that it reads, in which every service and secret is one of its own", async () => {
+    const text = await readFile(join(COMPOSE, "haul", "haul.yaml"), "utf8");
+    const directory = await mkdtemp(join(tmpdir(), "pulse-compose-"));
+    onTestFinished(() => rm(directory, { recursive: true, force: true }));
+    const file = join(directory, "haul.yaml");
+    await writeFile(file, text.replaceAll("/run/secrets/", `${directory}/`));
+    for (const secret of Object.keys(secrets)) await writeFile(join(directory, secret), "a-secret");
+    expect((await readConfig(file, {})).clients).toHaveLength(1);
+    expect(services.haul?.volumes).toContain("./haul:/config:ro");
+    expect(services.haul?.command).toContain("/config/haul.yaml");
+
+    const config = parse(text);
     expect(Object.keys(services)).toContain(new URL(config.pulse).hostname);
     for (const client of config.clients) {
       expect(Object.keys(services)).toContain(new URL(client.url).hostname);
