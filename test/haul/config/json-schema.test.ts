@@ -49,7 +49,7 @@ it("the README's configuration can be used", async () => {
 
 it("that of the compose file can be used, with secrets where Docker puts them", async () => {
   const directory = await configDirectory();
-  const text = await read("deploy/compose/haul.yaml");
+  const text = await read("deploy/compose/haul/haul.yaml");
   await directory.put("secrets/qbittorrent-password", "one\n");
   const here = text.replaceAll("/run/secrets/", "secrets/");
   const { clients, pulse, warnings } = await readConfig(await directory.put("haul.yaml", here), {});
