@@ -68,6 +68,7 @@ export function createAgent(options: AgentOptions): Agent {
     const { name } = settings;
     const log = logOf(name);
     const client = await fronted(settings);
+    if (isStopped) return;
     const register = registerIn(directoryOf(name), log);
     members.set(name, {
       settings,
@@ -81,10 +82,20 @@ export function createAgent(options: AgentOptions): Agent {
     const gone = [...members].filter(([name]) => !names.has(name));
     for (const [name] of gone) members.delete(name);
     await Promise.all(gone.map(([, { front }]) => front.stop({ deregister: true })));
-    const failures: unknown[] = [];
-    for (const settings of clients)
-      await takeIn(settings).catch((error: unknown) => failures.push(error));
-    if (failures.length > 0) throw failures[0];
+    // All at once: a change waits for what is under way with that client, which may not answer.
+    const results = await Promise.allSettled(clients.map(takeIn));
+    sortMembers(clients);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  /** As they are listed, whichever was the first to be taken in. */
+  function sortMembers(clients: readonly ClientSettings[]): void {
+    for (const { name } of clients) {
+      const member = members.get(name);
+      members.delete(name);
+      if (member) members.set(name, member);
+    }
   }
 
   async function takeIn(settings: ClientSettings): Promise<void> {
@@ -113,8 +124,10 @@ export function createAgent(options: AgentOptions): Agent {
     rotate: async (request, signal) => named(request.client).rotate(signal),
     stop() {
       isStopped = true;
+      // Before its turn: what is being applied may wait for a client that does not answer.
+      const stopped = [...members.values()].map(({ front }) => front.stop());
       return inTurn(async () => {
-        await Promise.all([...members.values()].map(({ front }) => front.stop()));
+        await Promise.all(stopped);
       });
     },
   };

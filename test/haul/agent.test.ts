@@ -173,6 +173,23 @@ describe("another configuration", () => {
     expect(client.badLogins).toBe(1);
   });
 
+  it("of one that does not answer holds up that of no other", async () => {
+    const [good, url] = [await startClient("good"), await serve(() => {})];
+    const silent: ClientSettings = { ...good.settings, name: "silent", url };
+    const agent = start();
+    await agent.apply([silent, good.settings]);
+    await isTold(["register", "clients/good", "good", "verified"]);
+    good.client.password = "plain-changed";
+    const applied = agent.apply(
+      [silent, good.settings].map((each) => ({ ...each, secret: "plain-changed" })),
+    );
+    await isTold(["update", "good", "verified"]);
+    await agent.stop();
+    await applied;
+    expect(told.at(-1)).toEqual(["goodbye", "good"]);
+    expect(clock.pending).toBe(0);
+  });
+
   it("after the end changes nothing", async () => {
     const { settings } = await startClient("one");
     const agent = start();
