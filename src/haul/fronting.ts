@@ -83,6 +83,10 @@ export function createFronting(options: FrontingOptions): Fronting {
     registration = register(service, credentials, health);
   }
 
+  function isRegistered({ username = "", secret = "" }: ClientTarget): boolean {
+    return credentials?.username === username && credentials.apiKey === secret;
+  }
+
   function takeAnswer(target: ClientTarget, probe: ProbeSuccess, apiUrl: string): void {
     const isProven = probe.credentials === "accepted";
     const state = isProven ? "verified" : "unverified";
@@ -122,7 +126,8 @@ export function createFronting(options: FrontingOptions): Fronting {
         if (apiUrl !== undefined) takeAnswer(target, probe, apiUrl);
         return;
       }
-      if (probe.outcome === "authentication-failed" && service)
+      // What is refused before it was ever registered does not take the place of what worked.
+      if (probe.outcome === "authentication-failed" && service && isRegistered(target))
         tell(service, credentialsOf(target, "rejected"));
       registration?.report({ health: verdict.health });
     },

@@ -220,6 +220,16 @@ describe("once registered", () => {
     ]);
   });
 
+  it("a mistyped secret is DEGRADED, and takes the place of no good one", () => {
+    take(failed("authentication-failed"), {
+      target: { ...TARGET, secret: "plain-mistyped" },
+      nextInMs: undefined,
+    });
+    expect(told).toEqual([
+      { status: "degraded", reason: "download client refuses the credentials" },
+    ]);
+  });
+
   it("the right credentials after that are VERIFIED, and it is ONLINE", () => {
     take(failed("authentication-failed"), { nextInMs: undefined });
     told = [];
