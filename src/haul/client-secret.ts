@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, chmod, chown, lstat, readFile, rm } from "node:fs/promises";
+import { access, chmod, chown, lstat, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Adapter, type ClientTarget, type Probe, ProbeError } from "../adapters/adapter.js";
 import { createAdapter } from "../adapters/probe.js";
@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.js";
 import type { Log } from "../lib/log.js";
 import { readIfPresent, writePrivateFile } from "../lib/private-file.js";
 import { type Random, randomSecret } from "../lib/random.js";
+import { readSecretFile } from "../lib/secret-file.js";
 import type { FrontedClient } from "./fronted-client.js";
 import { RotationFailed, RotationRefused } from "./rotation.js";
 
@@ -50,7 +51,8 @@ export async function createClientSecret(
   { stateDirectory, clock, random, log }: ClientSecretOptions,
 ): Promise<ClientSecret> {
   const pendingFile = join(stateDirectory, PENDING_FILE);
-  const { secretFile, ...given } = client;
+  const { secretFile, ...told } = client;
+  const given: ClientTarget = { ...told, ...(await newestSecret(secretFile)) };
   let target: ClientTarget = given;
   /** What was so before a change that is not over. */
   let proven: ClientTarget = given;
@@ -155,6 +157,21 @@ export async function createClientSecret(
       return probe;
     },
   };
+}
+
+/**
+ * What the operator's file says now. A rotation may have written it since it was read: what
+ * was read before that would be refused.
+ * @returns nothing if there is no such file, or what it says is no secret: then what was read holds
+ */
+async function newestSecret(file: string | undefined): Promise<Pick<ClientTarget, "secret">> {
+  if (file === undefined) return {};
+  const isKept = await stat(file).then(
+    (entry) => entry.isFile(),
+    () => false,
+  );
+  const read = isKept ? await readSecretFile(file) : undefined; // a pipe is read once
+  return read?.ok ? { secret: read.secret } : {};
 }
 
 const notChangeable = (kind: string) =>

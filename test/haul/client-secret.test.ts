@@ -56,6 +56,21 @@ async function start(change: { readonly secretFile?: string | undefined } = { se
   return { secret, announced, change: () => secret.change(adapter, signal, announce) };
 }
 
+it("is what the operator's file says when it is made, though another was read before", async () => {
+  await writeFile(file, "plain-newer-secret\n");
+  const fronted = {
+    kind: "qbittorrent",
+    url,
+    username: "me",
+    secret: OLD,
+    secretFile: file,
+  } as const;
+  const options = { stateDirectory: directory, clock: systemClock, random: systemRandom, log };
+  expect((await createClientSecret(fronted, options)).target.secret).toBe("plain-newer-secret");
+  await rm(file);
+  expect((await createClientSecret(fronted, options)).target.secret).toBe(OLD);
+});
+
 const isUntouched = async () => {
   expect([client.password, client.passwords, await given(), await pending()]).toEqual([
     OLD,
