@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { type ClientSettings, FRONTABLE_KINDS, type FrontedClient } from "../haul/index.js";
 import { addSecretOptions, readSecretAndFile } from "./credential-options.js";
 import { UsageError } from "./failure.js";
-import { parseApiUrl } from "./options.js";
+import { parseApiUrl, parsePathMapping } from "./options.js";
 
 /** Prefix of the variables with a download client's credentials. */
 const VARIABLES = "HAUL";
@@ -110,17 +110,4 @@ export function settingsOf(client: FrontedClient, name: string, command: Command
     ...(downloadDir !== undefined && { downloadDirectory: downloadDir }),
     ...(pathMapping !== undefined && { pathMappings: pathMapping }),
   };
-}
-
-/** Reads `/downloads=/data/downloads`, and adds it to those that came before. */
-function parsePathMapping(
-  text: string,
-  before: NonNullable<FrontOptions["pathMapping"]> = [],
-): NonNullable<FrontOptions["pathMapping"]> {
-  const [, clientPath = "", managerPath = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (clientPath === "")
-    throw new InvalidArgumentError(
-      "Give a directory as the client sees it and as managers do, such as /downloads=/data/downloads.",
-    );
-  return [...before, { clientPath, managerPath }];
 }

@@ -1,13 +1,18 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { type Protocol, ProtocolSchema } from "../../gen/pulse/v1/protocol_pb.js";
 import type { PathMapping } from "../client/index.js";
-import { parseAbsolutePath } from "../lib/absolute-path.js";
 import { hostOf } from "../lib/host.js";
 import { addSecretOptions, readSecret } from "./credential-options.js";
 import { UsageError } from "./failure.js";
 import { readGivenFile } from "./given-file.js";
-import { enumNumber, enumOption, parseApiUrl, parseWholeNumber } from "./options.js";
+import {
+  enumNumber,
+  enumOption,
+  parseApiUrl,
+  parsePathMapping,
+  parseWholeNumber,
+} from "./options.js";
 
 /** Where a download client is, as the fields of an entry say it. */
 export interface Address {
@@ -117,18 +122,6 @@ export async function readEntryOptions(
     ...(downloadDirectory !== undefined && { downloadDirectory }),
     ...(pathMappings !== undefined && { pathMappings }),
   };
-}
-
-/** Reads one, and adds it to those that came before. A path may have an equals sign in it. */
-export function parsePathMapping(text: string, before: readonly PathMapping[] = []): PathMapping[] {
-  for (let at = text.indexOf("="); at >= 0; at = text.indexOf("=", at + 1)) {
-    const [clientPath, managerPath] = [text.slice(0, at), text.slice(at + 1)];
-    if (parseAbsolutePath(clientPath) && parseAbsolutePath(managerPath))
-      return [...before, { clientPath, managerPath }];
-  }
-  throw new InvalidArgumentError(
-    "Give CLIENT=MANAGER, both absolute paths, such as /downloads=/data/downloads.",
-  );
 }
 
 /** Takes a URL apart that `parseApiUrl` has let pass. */

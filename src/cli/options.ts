@@ -1,6 +1,7 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { checkTlsOptions, parsePulseAddresses } from "../client/index.js";
+import { checkTlsOptions, type PathMapping, parsePulseAddresses } from "../client/index.js";
+import { parseAbsolutePath } from "../lib/absolute-path.js";
 import { hostOf, isUnspecifiedHost } from "../lib/host.js";
 import { type HostPort, readHostPort } from "../lib/host-port.js";
 import { isNetwork } from "../lib/probe-address.js";
@@ -65,6 +66,18 @@ export function parseApiUrl(text: string): string {
       "Give the host's name or address: others cannot reach the unspecified one.",
     );
   return text;
+}
+
+/** Reads `/downloads=/data/downloads`, and adds it to those that came before. A path may have an equals sign in it. */
+export function parsePathMapping(text: string, before: readonly PathMapping[] = []): PathMapping[] {
+  for (let at = text.indexOf("="); at >= 0; at = text.indexOf("=", at + 1)) {
+    const [clientPath, managerPath] = [text.slice(0, at), text.slice(at + 1)];
+    if (parseAbsolutePath(clientPath) && parseAbsolutePath(managerPath))
+      return [...before, { clientPath, managerPath }];
+  }
+  throw new InvalidArgumentError(
+    "Give CLIENT=MANAGER, both absolute paths, such as /downloads=/data/downloads.",
+  );
 }
 
 /** Reads networks with commas between, and adds them to those that came before. */

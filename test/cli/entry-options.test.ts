@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { parsePathMapping, readAddress, readSettings } from "../../src/cli/entry-options.js";
+import { readAddress, readSettings } from "../../src/cli/entry-options.js";
+import { parsePathMapping } from "../../src/cli/options.js";
 
 describe("an address", () => {
   test.each([

@@ -59,6 +59,7 @@ describe("usage", () => {
     { args: ["run", "--listen", "9797"], says: "Give HOST:PORT" },
     { args: ["run", "--name", " "], says: "not empty" },
     { args: ["run", "--kind", "aria2", "--url", "http://0.0.0.0:1"], says: "others cannot reach" },
+    { args: ["run", "--path-mapping", "downloads=/data"], says: "both absolute paths" },
     { args: ["probe"], says: "--kind" },
   ])("$args is wrong usage: 2, and says what to do", async ({ args, says }) => {
     const { code, stdout, stderr } = await group.run("haul", args);
