@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseAbsolutePath } from "../../lib/absolute-path.js";
 import { DURATION_PATTERN, durationMs } from "../../lib/duration.js";
 import { hostOf, inUrl, isUnspecifiedHost } from "../../lib/host.js";
 import { type TextRule, textProblem } from "../../lib/text-rule.js";
@@ -14,7 +15,6 @@ const CLIENT_PATH_RULE = { min: 1, max: 1_024 };
 const URL_RULE = { min: 1, max: 2_048 };
 /** Of a name in DNS. */
 const HOST_RULE = { min: 1, max: 253 };
-const ABSOLUTE = /^(?:\/|[A-Za-z]:[\\/]|\\\\)/;
 
 /** For what has no value, one of another type, or one that breaks the rule. */
 export function wants(form: string) {
@@ -68,7 +68,7 @@ export const absolutePath = checkedText(
   CLIENT_PATH_RULE,
   "an absolute path such as /downloads",
   (value) =>
-    ABSOLUTE.test(value)
+    parseAbsolutePath(value)
       ? undefined
       : "must be an absolute path, such as /downloads or 'C:\\Downloads'",
 );

@@ -236,6 +236,11 @@ describe("a client", () => {
       "downloads",
       "must be an absolute path, such as /downloads or 'C:\\Downloads'",
     ],
+    [
+      "download_directory",
+      "'\\\\nas'", // a host without a share
+      "must be an absolute path, such as /downloads or 'C:\\Downloads'",
+    ],
     ["path_mappings", "/downloads", "must be a list of path mappings"],
     [
       "path_mappings",
